@@ -1,0 +1,36 @@
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check lock clean
+
+BIN := .venv/bin
+
+help: ## this list
+	@echo "cryptolake: every trade kept, every figure provable."
+	@echo
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
+	@echo
+	@echo "Once set up, .venv/bin/cryptolake --help lists the commands."
+
+setup: ## bring Java, the Python packages and the jars to where everything runs
+	@sh scripts/setup.sh run
+
+demo: setup ## set up and run the main job on a simulated market; Ctrl-C ends it
+	@$(BIN)/cryptolake demo
+
+test: ## set up and run the tests
+	@sh scripts/setup.sh dev
+	$(BIN)/python -m pytest
+
+check: ## set up and check style, types and the direction of imports
+	@sh scripts/setup.sh dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+lock: ## write the locks in requirements/ anew, with the newest versions allowed
+	@sh scripts/setup.sh dev
+	$(BIN)/python -m scripts.lock
+
+clean: ## remove what setup, tests and checks have made (the lake in .cryptolake stays)
+	rm -rf .venv .jars .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist build
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
