@@ -1,0 +1,1 @@
+"""The floor all stand on: settings, Spark session, table contracts, steps."""

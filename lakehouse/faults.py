@@ -1,0 +1,19 @@
+"""Places where a test may kill the process: between any two durable steps."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections import Counter
+
+_reached: Counter[str] = Counter()
+
+
+def fault_point(name: str) -> None:
+    """Kill this process, as `kill -9` would, when CRYPTOLAKE_FAULT is `<name>:<n>` and this is the n-th time here."""
+    wanted, _, nth = os.environ.get("CRYPTOLAKE_FAULT", "").partition(":")
+    if wanted != name:
+        return
+    _reached[name] += 1
+    if _reached[name] == int(nth or 1):
+        os.kill(os.getpid(), signal.SIGKILL)

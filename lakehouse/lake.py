@@ -1,0 +1,261 @@
+"""The only place where tables are created, read and written."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as f
+
+from lakehouse.settings import Settings
+from lakehouse.table import Table
+from lakehouse.table_state import CatalogTableState, LocalTableState, TableState
+
+_LAST_COMMIT = "spark.databricks.delta.lastCommitVersionInSession"
+_TXN_APP = "spark.databricks.delta.write.txnAppId"
+_TXN_VERSION = "spark.databricks.delta.write.txnVersion"
+_USER_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
+COMMIT_VERSION = "_commit_version"
+_GONE = "_gone"
+_CHANGE_COLUMNS = ("_change_type", "_commit_timestamp")
+
+
+@dataclass(frozen=True)
+class Txn:
+    """A write that happens once: Delta skips it when the table holds this or a higher version of the app id."""
+
+    app_id: str
+    version: int
+
+    @property
+    def note(self) -> str:
+        """The same as text, for catalogs that show no transaction versions."""
+        return f"{self.app_id}@{self.version}"
+
+
+class Lake:
+    """The tables of one lake, seen through one Spark session.
+
+    Args:
+        spark: the session; inside foreachBatch the batch's own (see `on`).
+        settings: home and catalog.
+    """
+
+    def __init__(self, spark: SparkSession, settings: Settings) -> None:
+        self.spark = spark
+        self.settings = settings
+        self._catalog = settings.lake.catalog
+        # Only this process writes, so a mark is read once and then known.
+        self._marks: dict[tuple[str, str], int] = {}
+
+    def on(self, spark: SparkSession) -> Lake:
+        """Return the same lake on another session: foreachBatch runs on a clone that confs of the outer one miss."""
+        other = Lake(spark, self.settings)
+        other._marks = self._marks
+        return other
+
+    def path(self, table: Table) -> Path:
+        """The folder of a local table."""
+        return lake_folder(self.settings) / table.name.replace(".", "/")
+
+    def create(self, *tables: Table) -> None:
+        """Create the tables that are not there yet, with comments, constraints and properties."""
+        for table in tables:
+            if self.exists(table):
+                continue
+            self.spark.sql(_create_statement(table, self.identifier(table)))
+
+    def exists(self, table: Table) -> bool:
+        """Say whether the table has been created."""
+        if self._catalog:
+            return self.spark.catalog.tableExists(self.identifier(table))
+        return (self.path(table) / "_delta_log").is_dir()
+
+    def identifier(self, table: Table) -> str:
+        """The table's name in SQL."""
+        if not self._catalog:
+            return f"delta.`{self.path(table)}`"
+        schema, name = table.name.split(".")
+        return f"{self._catalog}.{getattr(self.settings.lake.schemas, schema)}.{name}"
+
+    def read(self, table: Table) -> DataFrame:
+        """Read the newest version."""
+        return self.spark.read.table(self.identifier(table))
+
+    def read_changes(self, table: Table, after_version: int, to_version: int) -> DataFrame:
+        """Read the rows written in versions (after_version, to_version] with `_commit_version`.
+
+        An append-only table yields each row once; of a merged table, inserted rows and new states.
+        """
+        changes = (
+            self.spark.read.option("readChangeFeed", "true")
+            .option("startingVersion", after_version + 1)
+            .option("endingVersion", to_version)
+            .table(self.identifier(table))
+        )
+        return changes.where("_change_type in ('insert', 'update_postimage')").drop(*_CHANGE_COLUMNS)
+
+    def version(self, table: Table) -> int:
+        """The newest version of the table."""
+        return self._state(table).version()
+
+    def table_id(self, table: Table) -> str:
+        """The table's own id, which a table made anew under the same name does not share."""
+        return self._state(table).table_id()
+
+    def mark(self, target: Table, app_id: str) -> int | None:
+        """The highest version that a write with this app id has left on the target; None when there is none."""
+        key = (target.name, app_id)
+        if key not in self._marks:
+            stored = self._state(target).mark(app_id)
+            if stored is None:
+                return None
+            self._marks[key] = stored
+        return self._marks[key]
+
+    def app_id(self, target: Table, step: str, source: Table) -> str:
+        """The app id under which a step marks what it has consumed of a source table."""
+        return f"{target.name}/{step}/{self.table_id(source)}"
+
+    def append(self, table: Table, frame: DataFrame, txn: Txn | None = None) -> int | None:
+        """Append rows in one commit.
+
+        Args:
+            table: the contract; the frame must have its columns.
+            frame: the rows.
+            txn: when given, the append is skipped if this app id has written this version or a higher one.
+
+        Returns:
+            the version of the commit, or None when it was skipped.
+
+        Raises:
+            SchemaMismatchError: the frame differs from the contract.
+        """
+        rows = table.conform(frame)
+        session = rows.sparkSession
+        if txn and _at_least(self.mark(table, txn.app_id), txn.version):
+            return None
+        writer = rows.write.format("delta").mode("append")
+        if txn:
+            writer = writer.option("txnAppId", txn.app_id).option("txnVersion", txn.version)
+            writer = writer.option("userMetadata", txn.note)
+        if self._catalog:
+            writer.saveAsTable(self.identifier(table))
+        else:
+            writer.save(str(self.path(table)))
+        return self._committed(table, session, txn)
+
+    def upsert(
+        self,
+        table: Table,
+        frame: DataFrame,
+        txn: Txn | None = None,
+        *,
+        delete: DataFrame | None = None,
+        within: str | None = None,
+    ) -> int | None:
+        """Insert rows of new keys and replace rows of known keys in one commit (a MERGE: 1.2 s, corrections only).
+
+        Args:
+            table: the contract; the frame must have its columns and each key once.
+            frame: the rows; materialised by the caller, because a MERGE reads its source twice.
+            txn: as in `append`.
+            delete: keys (columns of the table's key) whose rows go in the same commit; materialised, too.
+            within: SQL over the table as `t` that holds for every row of these keys, so that other files are not read.
+
+        Returns:
+            the version of the commit, or None when it was skipped.
+
+        Raises:
+            SchemaMismatchError: the frame differs from the contract.
+        """
+        rows = table.conform(frame)
+        session = rows.sparkSession
+        if txn and _at_least(self.mark(table, txn.app_id), txn.version):
+            return None
+        on_key = " AND ".join([*(f"t.{c} <=> s.{c}" for c in table.key), *([f"({within})"] if within else [])])
+        clauses = "WHEN MATCHED THEN UPDATE SET * WHEN NOT MATCHED THEN INSERT *"
+        if delete is not None:
+            going = delete.select(*table.key).withColumn(_GONE, f.lit(True))
+            rows = rows.withColumn(_GONE, f.lit(False)).unionByName(going, allowMissingColumns=True)
+            clauses = _clauses_with_delete(table)
+        view = f"upsert_{uuid.uuid4().hex}"
+        rows.createOrReplaceTempView(view)
+        try:
+            with _merge_txn(session, txn):
+                # Names are of contracts and of this code, never a user's.
+                session.sql(f"MERGE INTO {self.identifier(table)} t USING {view} s ON {on_key} {clauses}")
+        finally:
+            session.catalog.dropTempView(view)
+        return self._committed(table, session, txn)
+
+    def _committed(self, table: Table, session: SparkSession, txn: Txn | None) -> int:
+        if txn:
+            self._marks[(table.name, txn.app_id)] = txn.version
+        return int(session.conf.get(_LAST_COMMIT) or self.version(table))
+
+    def _state(self, table: Table) -> TableState:
+        if self._catalog:
+            return CatalogTableState(lambda: self.spark, self.identifier(table))
+        return LocalTableState(self.path(table))
+
+
+def lake_folder(settings: Settings) -> Path:
+    """The folder that holds the local tables."""
+    return settings.home.resolve() / "lake"
+
+
+def _at_least(stored: int | None, wanted: int) -> bool:
+    return stored is not None and stored >= wanted
+
+
+@contextmanager
+def _merge_txn(session: SparkSession, txn: Txn | None) -> Iterator[None]:
+    # Left set after a MERGE these confs silently skip the next append to that table.
+    if txn is None:
+        yield
+        return
+    confs = {_TXN_APP: txn.app_id, _TXN_VERSION: str(txn.version), _USER_METADATA: txn.note}
+    try:
+        for key, value in confs.items():
+            session.conf.set(key, value)
+        yield
+    finally:
+        for key in confs:
+            session.conf.unset(key)
+
+
+def _clauses_with_delete(table: Table) -> str:
+    assignments = ", ".join(f"t.{c} = s.{c}" for c in table.columns)
+    return (
+        f"WHEN MATCHED AND s.{_GONE} THEN DELETE WHEN MATCHED THEN UPDATE SET {assignments}"  # noqa: S608
+        f" WHEN NOT MATCHED AND NOT s.{_GONE} THEN INSERT ({', '.join(table.columns)})"
+        f" VALUES ({', '.join(f's.{c}' for c in table.columns)})"
+    )
+
+
+def _create_statement(table: Table, identifier: str) -> str:
+    columns = ", ".join(
+        f"`{f.name}` {f.dataType.simpleString()} COMMENT {_quoted(f.metadata['comment'])}" for f in table.schema.fields
+    )
+    properties = dict(table.properties)
+    if table.append_only:
+        # A change feed of appends costs nothing: it reads the appended files, and names their version.
+        properties |= {"delta.appendOnly": "true", "delta.enableChangeDataFeed": "true"}
+    properties |= {f"delta.constraints.{name}": sql for name, sql in table.constraints.items()}
+    listed = ", ".join(f"{_quoted(key)} = {_quoted(value)}" for key, value in properties.items())
+    return (
+        f"CREATE TABLE IF NOT EXISTS {identifier} ({columns}) USING delta"
+        + (f" CLUSTER BY ({', '.join(table.cluster_by)})" if table.cluster_by else "")
+        + f" COMMENT {_quoted(table.comment)}"
+        + (f" TBLPROPERTIES ({listed})" if listed else "")
+    )
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"

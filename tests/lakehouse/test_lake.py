@@ -1,0 +1,101 @@
+"""What every step relies on: writes that happen once, marks that are found again, frames that fit."""
+
+from __future__ import annotations
+
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.types import LongType, StringType, StructType
+
+from lakehouse.errors import SchemaMismatchError
+from lakehouse.lake import Lake, Txn
+from lakehouse.settings import Settings
+from lakehouse.table import Table, column
+
+PRICES = Table(
+    name="silver.test_prices",
+    comment="A table of a test.",
+    schema=StructType([column("symbol", StringType(), "name"), column("price", LongType(), "cents")]),
+    key=("symbol",),
+    writer="test",
+)
+LOG = Table(
+    name="silver.test_log",
+    comment="An append-only table of a test.",
+    schema=PRICES.schema,
+    key=("symbol",),
+    writer="test",
+    append_only=True,
+)
+
+
+def rows(spark: SparkSession, **prices: int) -> DataFrame:
+    return spark.createDataFrame(list(prices.items()), "symbol string, price bigint")
+
+
+def stored(lake: Lake, table: Table) -> list[tuple[str, int]]:
+    return sorted((row["symbol"], row["price"]) for row in lake.read(table).collect())
+
+
+@pytest.fixture
+def prices(lake: Lake) -> Lake:
+    lake.create(PRICES, LOG)
+    return lake
+
+
+def test_an_append_of_a_version_that_was_written_is_skipped(prices: Lake, spark: SparkSession) -> None:
+    first = prices.append(PRICES, rows(spark, a=1), Txn("test/app", 7))
+    assert first == 1
+    assert prices.append(PRICES, rows(spark, a=1), Txn("test/app", 7)) is None
+    assert prices.append(PRICES, rows(spark, a=1), Txn("test/app", 6)) is None
+    assert prices.append(PRICES, rows(spark, b=2), Txn("test/other", 7)) == 2
+    assert stored(prices, PRICES) == [("a", 1), ("b", 2)]
+    assert prices.mark(PRICES, "test/app") == 7
+    assert prices.mark(PRICES, "test/nobody") is None
+
+
+def test_a_merge_leaves_nothing_behind_that_skips_the_next_append(prices: Lake, spark: SparkSession) -> None:
+    prices.append(PRICES, rows(spark, a=1))
+    assert prices.upsert(PRICES, rows(spark, a=10, b=2), Txn("test/merge", 3)) == 2
+    assert prices.upsert(PRICES, rows(spark, a=99), Txn("test/merge", 3)) is None
+    assert prices.append(PRICES, rows(spark, c=3)) == 3
+    assert stored(prices, PRICES) == [("a", 10), ("b", 2), ("c", 3)]
+    assert prices.mark(PRICES, "test/merge") == 3
+
+
+def test_changes_are_the_rows_of_the_versions_asked_for(prices: Lake, spark: SparkSession) -> None:
+    for version, name in enumerate("abc", start=1):
+        assert prices.append(LOG, rows(spark, **{name: version})) == version
+    changes = prices.read_changes(LOG, after_version=1, to_version=3)
+    assert sorted((r["symbol"], r["_commit_version"]) for r in changes.collect()) == [("b", 2), ("c", 3)]
+
+
+def test_a_frame_that_differs_is_refused_with_every_difference(prices: Lake, spark: SparkSession) -> None:
+    frame = spark.createDataFrame([("a", "1", True)], "name string, price string, extra boolean")
+    with pytest.raises(SchemaMismatchError) as refused:
+        prices.append(PRICES, frame)
+    for difference in ("symbol is missing", "name is not in", "extra is not in", "price is string, not bigint"):
+        assert difference in str(refused.value)
+    assert stored(prices, PRICES) == []
+
+
+def test_an_append_only_table_refuses_changes(prices: Lake, spark: SparkSession) -> None:
+    prices.append(LOG, rows(spark, a=1))
+    with pytest.raises(Exception, match="append"):
+        prices.upsert(LOG, rows(spark, a=2))
+
+
+def test_in_a_catalog_the_marks_are_the_same(spark: SparkSession, settings: Settings) -> None:
+    in_catalog = settings.model_copy(update={"lake": settings.lake.model_copy(update={"catalog": "spark_catalog"})})
+    lake = Lake(spark, in_catalog)
+    spark.sql("CREATE SCHEMA IF NOT EXISTS silver")
+    try:
+        lake.create(PRICES)
+        lake.append(PRICES, rows(spark, a=1), Txn("test/app", 7))
+        lake.upsert(PRICES, rows(spark, a=2), Txn("test/app", 9))
+        assert lake.append(PRICES, rows(spark, a=3), Txn("test/app", 9)) is None
+        assert (lake.mark(PRICES, "test/app"), lake.version(PRICES)) == (9, 2)
+        assert lake.mark(PRICES, "test/nobody") is None
+        assert lake.table_id(PRICES)
+        assert stored(lake, PRICES) == [("a", 2)]
+    finally:
+        spark.sql("DROP TABLE IF EXISTS spark_catalog.silver.test_prices")
