@@ -1,0 +1,1 @@
+"""What the venues said, byte for byte."""

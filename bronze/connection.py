@@ -1,0 +1,141 @@
+"""One connection to a venue, from the upgrade to its end."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+import websocket
+from ulid import ULID
+from websocket import ABNF
+
+from bronze.spool import SpoolClosedError, SpoolFullError
+from bronze.venue_socket import VenueSocket
+from bronze.venues.protocol import FeedSpec
+from lakehouse.settings import CollectorSettings
+
+log = logging.getLogger(__name__)
+_WAIT_S = 0.25
+# Called with the connection, the frame's bytes and the receive time in UTC microseconds.
+Sink = Callable[["Connection", bytes, int], None]
+
+
+class StalledError(Exception):
+    """No data for too long, though the venue may answer pings."""
+
+
+class Connection(threading.Thread):
+    """Connects, subscribes, and hands every message to the sink until told to close or the connection ends.
+
+    Args:
+        spec: where and what.
+        sink: takes the frames, in this thread; it calls `note_data` for those that are data.
+        settings: times and sizes.
+        ping_interval_s: time between our own pings; None for none.
+        on_open: called once the upgrade is done.
+    """
+
+    def __init__(
+        self,
+        spec: FeedSpec,
+        sink: Sink,
+        settings: CollectorSettings,
+        ping_interval_s: float | None = None,
+        on_open: Callable[[], None] | None = None,
+    ) -> None:
+        self.session_id = str(ULID())
+        super().__init__(name=f"{spec.venue}-{self.session_id[-6:]}", daemon=True)
+        self.spec = spec
+        self.sequence = 0
+        self.started_at = time.monotonic()
+        self.opened_at: float | None = None
+        self.data_at: float | None = None
+        self.rotate_asked = False
+        self.reason = ""
+        self._sink = sink
+        self._settings = settings
+        self._ping_interval_s = ping_interval_s
+        self._on_open = on_open
+        self._pinged_at = 0.0
+        self._close_asked = False
+        self._socket = VenueSocket(settings.max_frame_bytes, self._on_wait)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the upgrade is done and the connection has not ended."""
+        return self.opened_at is not None and self.is_alive()
+
+    def note_data(self) -> None:
+        """A data message came: the watchdog's time starts anew."""
+        self.data_at = time.monotonic()
+
+    def close(self, reason: str) -> None:
+        """Ask for the end; the thread reads on until the venue has closed its side too, or the close timeout."""
+        self.reason = self.reason or reason
+        self._close_asked = True
+
+    def run(self) -> None:
+        """Live."""
+        try:
+            self._socket.open(self.spec.url, self._settings.connect_timeout_s, _WAIT_S)
+            for message in self.spec.subscriptions:
+                self._socket.send_text(message)
+            self.opened_at = self._pinged_at = time.monotonic()
+            if self._on_open is not None:
+                self._on_open()
+            self._receive()
+            self._close_gently()
+        except (OSError, websocket.WebSocketException, StalledError) as error:
+            self._end(f"{type(error).__name__}: {error}")
+        except (SpoolFullError, SpoolClosedError) as error:
+            self._end(error.what)
+        except Exception as error:
+            log.exception("%s: a frame could not be handled", self.spec.venue)
+            self._end(f"{type(error).__name__}: {error}")
+        finally:
+            self._socket.shutdown()  # type: ignore[no-untyped-call]
+
+    def _receive(self) -> None:
+        while not self._close_asked:
+            if not self._receive_one():
+                self._end("closed by the venue")
+                return
+
+    def _receive_one(self) -> bool:
+        """Hand on one message, if one comes in time; False when the venue closes."""
+        try:
+            opcode, frame = self._socket.recv_data_frame()
+        except websocket.WebSocketTimeoutException:
+            return True
+        received_at_us = time.time_ns() // 1000
+        if opcode == ABNF.OPCODE_CLOSE:
+            return False
+        self._sink(self, frame.data, received_at_us)
+        self.sequence += 1
+        return True
+
+    def _close_gently(self) -> None:
+        """Say goodbye and take what the venue had sent before it heard it."""
+        if not self._close_asked:
+            return
+        deadline = time.monotonic() + self._settings.close_timeout_s
+        with suppress(OSError, websocket.WebSocketException, StalledError):
+            self._socket.send_close()
+            while time.monotonic() < deadline and self._receive_one():
+                pass
+
+    def _on_wait(self) -> None:
+        if self.opened_at is None:
+            return
+        now = time.monotonic()
+        if now - max(self.opened_at, self.data_at or 0.0) > self._settings.stall_s:
+            raise StalledError(f"no data for {self._settings.stall_s:g} s")
+        if self._ping_interval_s and now - self._pinged_at > self._ping_interval_s and not self._close_asked:
+            self._pinged_at = now
+            self._socket.ping()
+
+    def _end(self, reason: str) -> None:
+        self.reason = self.reason or reason

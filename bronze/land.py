@@ -1,0 +1,193 @@
+"""The step that lands Kafka records in bronze, each offset once, without looking inside."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pyspark.sql import Column, DataFrame, Row
+from pyspark.sql import functions as f
+
+from bronze.tables import FRAMES
+from lakehouse.errors import CryptolakeError, TopicRecreatedError
+from lakehouse.faults import fault_point
+from lakehouse.lake import Lake, Txn
+from lakehouse.table import Table
+
+Offsets = Mapping[tuple[str, int], int]
+# A header outside this range (1970 to 2100) is not a receive time in microseconds.
+_LATEST_US = 4_102_444_800_000_000
+
+
+@dataclass(frozen=True)
+class Landed:
+    """What one batch brought: its rows, cached until `release`, and the version they were written in."""
+
+    frames: DataFrame
+    version: int
+    rows: int
+
+    def release(self) -> None:
+        """Let the cached rows go."""
+        self.frames.unpersist()
+
+
+def frames_of_records(records: DataFrame, topic_ids: Mapping[str, str], ingested_at: dt.datetime) -> DataFrame:
+    """Turn Kafka records into rows of bronze.frames; a header that is missing or garbled becomes null.
+
+    Args:
+        records: columns of Spark's Kafka source, headers included.
+        topic_ids: Kafka's id of each topic by name; a topic that is not named gets a null topic_id.
+        ingested_at: the time of landing.
+    """
+    ids = f.create_map(*[f.lit(text) for pair in topic_ids.items() for text in pair]) if topic_ids else None
+    received_us = _header("received_at_us").try_cast("bigint")
+    return records.select(
+        (ids[f.col("topic")] if ids is not None else f.lit(None).cast("string")).alias("topic_id"),
+        "topic",
+        "partition",
+        "offset",
+        _header("venue").alias("venue"),
+        _header("channel").alias("channel"),
+        f.col("key").cast("string").alias("key"),
+        _header("session_id").alias("session_id"),
+        _header("sequence").try_cast("bigint").alias("sequence"),
+        f.when(received_us.between(0, _LATEST_US), f.timestamp_micros(received_us)).alias("received_at"),
+        _header("origin").alias("origin"),
+        f.coalesce("value", f.lit(b"")).alias("payload"),
+        f.col("timestamp").alias("kafka_time"),
+        f.lit(ingested_at).alias("ingested_at"),
+    )
+
+
+def frames_above(frames: DataFrame, landed: Offsets) -> DataFrame:
+    """Keep the rows whose offset is above the highest landed one of their topic id and partition."""
+    if not landed:
+        return frames
+    pairs = [f.lit(value) for (topic_id, part), top in landed.items() for value in (f"{topic_id}/{part}", top)]
+    highest = f.create_map(*pairs)[f.concat_ws("/", "topic_id", "partition")]
+    return frames.where(f.col("offset") > f.coalesce(highest, f.lit(-1)))
+
+
+class Land:
+    """Land batches of Kafka records.
+
+    Args:
+        lake: where bronze is.
+        topic_ids: asks the broker for the ids of its topics.
+        checkpoint: the stream's checkpoint folder; its uuid guards against a batch landed twice.
+        accept_recreated: topics that were made anew on purpose.
+        topic_check_interval_s: how often ids are asked for again, to notice a topic made anew.
+    """
+
+    name = "land"
+    reads: tuple[Table, ...] = ()
+    writes = (FRAMES,)
+
+    def __init__(
+        self,
+        lake: Lake,
+        topic_ids: Callable[[], Mapping[str, str]],
+        checkpoint: Path,
+        accept_recreated: tuple[str, ...] = (),
+        topic_check_interval_s: float = 10.0,
+    ) -> None:
+        self._lake = lake
+        self._ask_topic_ids = topic_ids
+        self._checkpoint = checkpoint
+        self._accept_recreated = accept_recreated
+        self._topic_check_interval_s = topic_check_interval_s
+        self._known_ids, self._landed = self._what_bronze_holds()
+        self._topic_ids: Mapping[str, str] = {}
+        self._asked_at = float("-inf")
+        self.refresh_topic_ids()
+
+    def run(self, records: DataFrame, batch_id: int) -> Landed | None:
+        """Append the records that bronze does not hold yet.
+
+        Returns:
+            the landed rows, or None when bronze held all of them.
+
+        Raises:
+            TopicRecreatedError: a topic was made anew under a name that bronze holds.
+            CryptolakeError: the checkpoint belongs to an earlier state of the lake.
+        """
+        if time.monotonic() - self._asked_at > self._topic_check_interval_s:
+            self.refresh_topic_ids()
+        frames, found = self._new_frames(records)
+        if any(row["topic_id"] is None for row in found):
+            frames.unpersist()
+            self.refresh_topic_ids()
+            frames, found = self._new_frames(records)
+        if not found:
+            frames.unpersist()
+            return None
+        if any(row["topic_id"] is None for row in found):
+            raise CryptolakeError(
+                "A topic was deleted while its records were on the way to bronze", "Start again: the others go on."
+            )
+        version = self._lake.append(FRAMES, frames, Txn(self._app_id(), batch_id))
+        if version is None:
+            raise CryptolakeError(
+                f"The checkpoint {self._checkpoint} is older than bronze: batch {batch_id} brings new rows under a"
+                " number that is used up",
+                f"Remove the folder {self._checkpoint} and start again: bronze goes on after its highest offsets.",
+            )
+        fault_point("after_bronze_commit")
+        self._landed |= {(row["topic_id"], row["partition"]): row["last"] for row in found}
+        return Landed(frames, version, sum(row["rows"] for row in found))
+
+    def refresh_topic_ids(self) -> None:
+        """Ask the broker for its topics and refuse one that was made anew.
+
+        Raises:
+            TopicRecreatedError: a topic was made anew under a name that bronze holds.
+        """
+        ids = self._ask_topic_ids()
+        for topic, topic_id in ids.items():
+            known = self._known_ids.setdefault(topic, {topic_id})
+            if topic_id not in known and topic not in self._accept_recreated:
+                raise TopicRecreatedError(
+                    f"Topic {topic} was deleted and made anew: bronze holds id {', '.join(sorted(known))},"
+                    f" the broker has {topic_id}",
+                    "What the old topic held beyond bronze is gone. To go on with the new one, name it in"
+                    f" kafka.accept_recreated_topics and remove {self._checkpoint}.",
+                )
+            known.add(topic_id)
+        self._topic_ids = ids
+        self._asked_at = time.monotonic()
+
+    def _new_frames(self, records: DataFrame) -> tuple[DataFrame, list[Row]]:
+        now = dt.datetime.now(dt.UTC)
+        frames = frames_above(frames_of_records(records, self._topic_ids, now), self._landed).persist()
+        found = (
+            frames.groupBy("topic_id", "partition")
+            .agg(f.max("offset").alias("last"), f.count(f.lit(1)).alias("rows"))
+            .collect()
+        )
+        return frames, found
+
+    def _what_bronze_holds(self) -> tuple[dict[str, set[str]], dict[tuple[str, int], int]]:
+        held = (
+            self._lake.read(FRAMES)
+            .groupBy("topic", "topic_id", "partition")
+            .agg(f.max("offset").alias("last"))
+            .collect()
+        )
+        ids: dict[str, set[str]] = {}
+        for row in held:
+            ids.setdefault(row["topic"], set()).add(row["topic_id"])
+        return ids, {(row["topic_id"], row["partition"]): row["last"] for row in held}
+
+    def _app_id(self) -> str:
+        metadata = json.loads((self._checkpoint / "metadata").read_text(encoding="utf-8"))
+        return f"{FRAMES.name}/{self.name}/{metadata['id']}"
+
+
+def _header(name: str) -> Column:
+    # Not a map: two headers of one name would raise and kill the batch.
+    return f.expr(f"get(filter(headers, h -> h.key = '{name}'), 0).value").cast("string")
