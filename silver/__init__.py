@@ -1,0 +1,1 @@
+"""What it means: exact trades, bars and trends, and the rows that could not be."""

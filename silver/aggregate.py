@@ -1,0 +1,185 @@
+"""The step from trades and candles to one-minute bars and six-minute trends."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as f
+
+from lakehouse.lake import COMMIT_VERSION, Lake, Txn
+from lakehouse.table import Table
+from silver.bars import minute_start
+from silver.closing import BarKey, Channel, Closing
+from silver.once import run_once
+from silver.settle import settle
+from silver.tables import CANDLES, ONE_MINUTE_BARS, SIX_MINUTE_TRENDS, TRADES
+
+_SECOND_US = 1_000_000
+_MARKED = SIX_MINUTE_TRENDS  # the last table this step writes
+
+
+class _Touched(NamedTuple):
+    keys: dict[BarKey, int]
+    marks_us: dict[Channel, int]
+
+
+class Aggregate:
+    """Keeps bars and trends equal to what silver.trades and silver.candles say about closed minutes.
+
+    What waits is held in memory and can be lost: the step's marks, on silver.six_minute_trends, never pass a version
+    of the tables above of which a minute waits, so `drain` finds it again.
+
+    Args:
+        lake: the lake this process owns; its session may be changed between calls.
+        monotonic_s: the clock for idle partitions, quiet venues and the interval of corrections.
+    """
+
+    name = "aggregate"
+    reads: tuple[Table, ...] = (TRADES, CANDLES)
+    writes: tuple[Table, ...] = (ONE_MINUTE_BARS, SIX_MINUTE_TRENDS)
+
+    def __init__(self, lake: Lake, monotonic_s: Callable[[], float] = time.monotonic) -> None:
+        self._lake = lake
+        self._now_s = monotonic_s
+        limits = lake.settings.lake
+        self._closing = Closing(limits.lateness_s, limits.correction_interval_s)
+        self._app_ids = {table.name: lake.app_id(_MARKED, self.name, table) for table in self.reads}
+        self._consumed = {table.name: self._mark(table) for table in self.reads}
+
+    def run(self, trades: DataFrame, version: int) -> list[BarKey]:
+        """Take in one batch of trades and settle what closes by it.
+
+        Args:
+            trades: columns of silver.trades; all rows of the batch, further copies included.
+            version: the version of silver.trades that holds them.
+
+        Returns:
+            the minutes whose bar is new or changed.
+        """
+        changed = self._catch_up(TRADES, version - 1)
+        return changed + self._take(trades, version)
+
+    def run_candles(self, candles: DataFrame, version: int) -> list[BarKey]:
+        """Settle the minutes of one batch of candles at once: a candle is of a closed minute.
+
+        Args:
+            candles: columns of silver.candles; all rows of the batch, further copies included.
+            version: the version of silver.candles that holds them.
+
+        Returns:
+            the minutes whose bar is new or changed.
+        """
+        changed = self._catch_up(CANDLES, version - 1)
+        return changed + self._take_candles(candles, version)
+
+    def drain(self) -> int:
+        """Take in what the tables above hold beyond this step's marks; return how many versions that was."""
+        before = sum(self._consumed.values())
+        for table in self.reads:
+            self._catch_up(table, self._lake.version(table))
+        return sum(self._consumed.values()) - before
+
+    def on_timer(self, now: float, *, backlog: bool) -> list[BarKey]:
+        """Settle minutes of venues that have gone quiet, and corrections whose time has come.
+
+        Args:
+            now: the wall clock, in seconds since 1970 UTC.
+            backlog: records wait in Kafka, so silence of a venue means nothing.
+
+        Returns:
+            the minutes whose bar is new or changed.
+        """
+        due = self._closing.due(self._now_s()) if backlog else self._closing.due_quiet(self._now_s(), _us(now))
+        changed = self._settle(due)
+        if not backlog and not self._closing.waiting():
+            self._advance_marks()
+        return changed
+
+    def close_all(self) -> list[BarKey]:
+        """Settle every minute that waits, whatever its clock says, so that the tables are complete.
+
+        Returns:
+            the minutes whose bar is new or changed.
+        """
+        changed = self._settle(self._closing.waiting())
+        self._advance_marks()
+        return changed
+
+    def _catch_up(self, table: Table, version: int) -> list[BarKey]:
+        changed: list[BarKey] = []
+        while self._consumed[table.name] < version:
+            low = self._consumed[table.name]
+            high = min(version, low + self._lake.settings.lake.drain_versions)
+            rows = self._lake.read_changes(table, low, high)
+            changed += self._take(rows, high) if table is TRADES else self._take_candles(rows, high)
+        return changed
+
+    def _take(self, trades: DataFrame, version: int) -> list[BarKey]:
+        with run_once(trades.sparkSession):
+            touched = _touched(trades, version, self._lake.settings.lake.clock_skew_s)
+        now_s = self._now_s()
+        self._closing.observe(touched.keys, touched.marks_us, now_s)
+        self._consumed[TRADES.name] = max(version, self._consumed[TRADES.name])
+        return self._settle(self._closing.due(now_s))
+
+    def _take_candles(self, candles: DataFrame, version: int) -> list[BarKey]:
+        minute_us = f.unix_micros("minute").alias("minute_us")
+        rows = candles.select("venue", "symbol", minute_us).distinct().collect()
+        keys = sorted({BarKey(*row) for row in rows}, key=lambda key: key.minute_us)
+        changed: list[BarKey] = []
+        for chunk in self._chunks(keys):
+            is_last = chunk[-1] is keys[-1]
+            changed += settle(self._lake, chunk, self._txn(CANDLES, version) if is_last else None)
+        self._consumed[CANDLES.name] = max(version, self._consumed[CANDLES.name])
+        # Candles leave no trends to write the mark with; left behind, a start would read all of them again.
+        self._advance(CANDLES, version)
+        return changed
+
+    def _settle(self, keys: Sequence[BarKey]) -> list[BarKey]:
+        changed: list[BarKey] = []
+        for chunk in self._chunks(keys):
+            consumed = self._closing.consumed(self._consumed[TRADES.name], without=chunk)
+            changed += settle(self._lake, chunk, self._txn(TRADES, consumed))
+            self._closing.settled(chunk, self._now_s())
+        return changed
+
+    def _chunks(self, keys: Sequence[BarKey]) -> list[Sequence[BarKey]]:
+        size = self._lake.settings.lake.settle_keys
+        return [keys[i : i + size] for i in range(0, len(keys), size)]
+
+    def _advance_marks(self) -> None:
+        self._advance(TRADES, self._closing.consumed(self._consumed[TRADES.name]))
+        self._advance(CANDLES, self._consumed[CANDLES.name])
+
+    def _advance(self, table: Table, version: int) -> None:
+        if txn := self._txn(table, version):
+            self._lake.append(_MARKED, self._lake.spark.createDataFrame([], _MARKED.schema), txn)
+
+    def _txn(self, table: Table, version: int) -> Txn | None:
+        # Delta skips a write whose version is not above the mark, rows and all; so that one goes without.
+        return Txn(self._app_ids[table.name], version) if version > self._mark(table) else None
+
+    def _mark(self, table: Table) -> int:
+        return self._lake.mark(_MARKED, self._app_ids[table.name]) or 0
+
+
+def _touched(trades: DataFrame, version: int, clock_skew_s: int) -> _Touched:
+    # One small job: a row for each minute, symbol and partition of the batch.
+    event_us, received_us = f.unix_micros("event_time"), f.unix_micros("received_at")
+    reached_us = f.max(f.least(event_us, received_us + f.lit(clock_skew_s * _SECOND_US)))
+    first_version = f.min(COMMIT_VERSION) if COMMIT_VERSION in trades.columns else f.lit(version)
+    minute_us = f.unix_micros(minute_start(f.col("event_time"))).alias("minute_us")
+    groups = trades.groupBy("venue", "symbol", minute_us, "topic", "partition").agg(reached_us, first_version)
+    touched = _Touched({}, {})
+    for venue, symbol, minute, topic, partition, mark_us, first in groups.collect():
+        key, channel = BarKey(venue, symbol, minute), Channel(venue, topic, partition)
+        touched.keys[key] = min(first, touched.keys.get(key, version))
+        touched.marks_us[channel] = max(mark_us, touched.marks_us.get(channel, mark_us))
+    return touched
+
+
+def _us(seconds: float) -> int:
+    return round(seconds * _SECOND_US)

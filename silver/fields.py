@@ -1,0 +1,105 @@
+"""Reads the fields of one JSON object by contract, and notes every reason why it cannot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Any
+
+from silver import quality
+from silver.quality import DecimalRule
+from silver.strict_json import NotFinite, Number, faults, to_text
+
+_MISSING = object()
+
+
+class Fields:
+    """One object's fields.
+
+    Args:
+        value: the object; its faults (duplicate keys, control characters, ...) are noted at once.
+        received_us: when it was received, for the range of times.
+    """
+
+    def __init__(self, value: dict[str, Any], received_us: int | None) -> None:
+        self._value = value
+        self._received_us = received_us
+        self._read: set[str] = set()
+        self.reasons: list[str] = faults(value)
+
+    def get(self, field: str) -> Any:
+        """The value of a required field; None, with its reason noted, when it is missing or null."""
+        self._read.add(field)
+        value = self._value.get(field, _MISSING)
+        if value is _MISSING:
+            self.reasons.append(f"missing_field:{field}")
+            return None
+        if value is None:
+            self.reasons.append(f"null_field:{field}")
+        return value
+
+    def text(self, field: str) -> str | None:
+        """A string."""
+        value = self.get(field)
+        if value is None or type(value) is str:
+            return value
+        self.reasons.append("not_finite" if isinstance(value, NotFinite) else f"wrong_type:{field}")
+        return None
+
+    def one_of(self, field: str, allowed: Iterable[str]) -> str | None:
+        """A string out of a few."""
+        value = self.text(field)
+        if value is None or value in allowed:
+            return value
+        self.reasons.append(f"unknown_value:{field}")
+        return None
+
+    def boolean(self, field: str) -> bool | None:
+        """True or false."""
+        value = self.get(field)
+        if value is None or isinstance(value, bool):
+            return value
+        self.reasons.append(f"wrong_type:{field}")
+        return None
+
+    def integer(self, field: str) -> int | None:
+        """An integer of 64 bits, not negative."""
+        value = self.get(field)
+        return None if value is None else quality.checked_integer(field, value, self.reasons)
+
+    def quoted_decimal(self, field: str, rule: DecimalRule) -> Decimal | None:
+        """A decimal written as a string."""
+        value = self.get(field)
+        if value is None:
+            return None
+        if isinstance(value, Number):
+            self.reasons.append(f"wrong_type:{field}")
+            return None
+        return quality.checked_decimal(field, value, rule, self.reasons)
+
+    def decimal(self, field: str, rule: DecimalRule) -> Decimal | None:
+        """A decimal written as a JSON number."""
+        value = self.get(field)
+        if value is None:
+            return None
+        if type(value) is str:
+            self.reasons.append(f"wrong_type:{field}")
+            return None
+        return quality.checked_decimal(field, value, rule, self.reasons)
+
+    def time_us(self, field: str, *, micros_allowed: bool) -> int | None:
+        """A time, in us UTC."""
+        value = self.get(field)
+        if value is None:
+            return None
+        return quality.checked_time_us(field, value, self._received_us, self.reasons, micros_allowed=micros_allowed)
+
+    def optional(self, field: str, kind: type) -> None:
+        """Leave a known field that no column takes out of the rescued ones, if it has its kind."""
+        if type(self._value.get(field)) is kind:
+            self._read.add(field)
+
+    def rescued(self) -> str | None:
+        """The fields that were not read, as JSON; None when there are none."""
+        rest = {key: value for key, value in self._value.items() if key not in self._read}
+        return to_text(rest) if rest else None

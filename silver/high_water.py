@@ -1,0 +1,111 @@
+"""How far the numbers of each stream of trades have been written, so that only what may be a copy is looked up.
+
+Where ids are numeric the scope is the symbol and the number the trade id; elsewhere the scope is the session and the
+number its sequence. A row above its scope's mark cannot be in silver.trades.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import reduce
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as f
+
+from lakehouse.lake import Lake
+from silver.tables import TRADES
+
+# More ranges than this in one condition cost more than the files they prune.
+_MAX_RANGES = 64
+
+
+@dataclass(frozen=True)
+class Span:
+    """What a batch holds of one scope.
+
+    Args:
+        venue: the market.
+        scope: symbol, or session where the venue has no ids.
+        by_id: whether the scope is a symbol.
+        rows: trades in the batch.
+        lowest: their lowest number.
+        highest: their highest number.
+        repeats: whether a key may occur more than once in the batch.
+    """
+
+    venue: str
+    scope: str
+    by_id: bool
+    rows: int
+    lowest: int
+    highest: int
+    repeats: bool
+
+
+def number_columns() -> list[Column]:
+    """The scope and the number of a trade, with whether they are symbol and id."""
+    by_id = f.col("trade_id").isNotNull()
+    return [
+        by_id.alias("by_id"),
+        f.when(by_id, f.col("symbol")).otherwise(f.col("session_id")).alias("scope"),
+        f.coalesce("trade_id", "sequence").alias("number"),
+    ]
+
+
+class HighWater:
+    """The highest number written of each scope: a copy of what silver.trades says, reloaded whenever it is not."""
+
+    def __init__(self) -> None:
+        self._marks: dict[tuple[str, str], int] = {}
+        self._version = -1
+
+    def refresh(self, lake: Lake) -> None:
+        """Make the marks those of the table's newest version."""
+        version = lake.version(TRADES)
+        if version == self._version:
+            return
+        numbers = lake.read(TRADES).select("venue", *number_columns())
+        rows = numbers.groupBy("venue", "scope").agg(f.max("number").alias("number")).collect()
+        self._marks = {(row["venue"], row["scope"]): row["number"] for row in rows}
+        self._version = version
+
+    def advance(self, spans: Iterable[Span], version: int) -> None:
+        """Take over what a batch has written in this version of the table."""
+        if version != self._version + 1:
+            return  # someone else wrote in between: the next refresh reloads
+        for span in spans:
+            key = span.venue, span.scope
+            self._marks[key] = max(span.highest, self._marks.get(key, span.highest))
+        self._version = version
+
+    def stored_copies(self, lake: Lake, spans: Iterable[Span]) -> DataFrame | None:
+        """Read the stored trades that a batch may hold copies of; None when there can be none."""
+        ranges = [
+            (span, min(span.highest, mark))
+            for span in spans
+            if (mark := self._marks.get((span.venue, span.scope))) is not None and span.lowest <= mark
+        ]
+        if not ranges:
+            return None
+        if len(ranges) > _MAX_RANGES:
+            venues = sorted({span.venue for span, _ in ranges})
+            return lake.read(TRADES).where(f.col("venue").isin(venues) & _within_all(ranges))
+        return lake.read(TRADES).where(reduce(Column.__or__, [_within(span, highest) for span, highest in ranges]))
+
+
+def _within(span: Span, highest: int) -> Column:
+    scope, number = ("symbol", "trade_id") if span.by_id else ("session_id", "sequence")
+    same_scope = (f.col("venue") == span.venue) & (f.col(scope) == span.scope)
+    return same_scope & f.col(number).between(span.lowest, highest)
+
+
+def _within_all(ranges: list[tuple[Span, int]]) -> Column:
+    found = f.lit(False)
+    for by_id, scope, number in ((True, "symbol", "trade_id"), (False, "session_id", "sequence")):
+        some = [(span, highest) for span, highest in ranges if span.by_id == by_id]
+        if some:
+            lowest, highest = min(span.lowest for span, _ in some), max(top for _, top in some)
+            scopes = sorted({span.scope for span, _ in some})
+            found = found | (f.col(scope).isin(scopes) & f.col(number).between(lowest, highest))
+    return found

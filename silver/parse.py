@@ -1,0 +1,55 @@
+"""The one strict parser: from any frame to rows, or to every reason why not."""
+
+from __future__ import annotations
+
+from silver import quality
+from silver.markers import parse_gap
+from silver.rows import WHOLE_FRAME, Frame, ParsedRow, Rejected
+from silver.strict_json import read_document
+from silver.venues.registry import venue_named
+from silver.venues.venue import Parser
+
+CONTROL = "control"
+_OVERSIZE = "oversize"
+
+
+def parse_frame(frame: Frame) -> list[ParsedRow]:
+    """Parse one frame; a pure function of it.
+
+    Returns:
+        one row for each row of the frame, good or rejected; none for an empty array; or one Rejected with row -1 for a
+        frame that cannot be used as a whole.
+    """
+    parser, reasons = _parser_for(frame)
+    reasons = quality.header_reasons(frame) + reasons
+    if frame.channel == _OVERSIZE or len(frame.payload) > quality.MAX_FRAME_BYTES:
+        return [_whole([*reasons, "oversize"])]
+    document = read_document(frame.payload)
+    reasons.extend(document.reasons)
+    if parser is None or (document.value is None and document.reasons):
+        return [_whole(reasons)]
+    rows = parser(frame, document.value)
+    if reasons:
+        rejected = [reason for row in rows if isinstance(row, Rejected) for reason in row.reasons]
+        return [_whole([*reasons, *rejected])]
+    return [Rejected(row.row, _unique(row.reasons)) if isinstance(row, Rejected) else row for row in rows]
+
+
+def _parser_for(frame: Frame) -> tuple[Parser | None, list[str]]:
+    if frame.venue is None:
+        return None, []
+    venue = venue_named(frame.venue)
+    if venue is None:
+        return None, ["unknown_venue"]
+    if frame.channel is None or frame.channel == _OVERSIZE:
+        return None, []
+    parser = parse_gap if frame.channel == "gap" else venue.parsers.get(frame.channel)
+    return parser, [] if parser else ["unknown_channel"]
+
+
+def _whole(reasons: list[str]) -> Rejected:
+    return Rejected(WHOLE_FRAME, _unique(tuple(reasons)))
+
+
+def _unique(reasons: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(reasons))

@@ -1,0 +1,142 @@
+"""The rules a row must keep, and the names of the reasons why it does not.
+
+The limits are part of the rules: whoever changes one changes RULE_VERSION, which every quarantined row carries.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from decimal import Context, Decimal
+
+from silver.rows import Frame
+from silver.strict_json import NotFinite, Number
+
+RULE_VERSION = "1"
+MAX_FRAME_BYTES = 512 * 1024
+MAX_AMOUNT = Decimal(10) ** 12
+EARLIEST_US = 1_230_768_000_000_000  # 2009-01-01, the year of the first block
+FUTURE_US = 3_600_000_000  # an event may be an hour ahead of the clock that received it
+MAX_ID = 2**63 - 1
+_EXACT = Context(prec=100)
+_NOT_FINITE = frozenset({"nan", "inf", "infinity"})
+_TEXT_DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?")
+_EXPONENT = re.compile(r"[eE]([+-]?)0*([0-9]+)\Z")
+_DOUBLE_DIGITS = 308  # a number with more digits before the point is no finite double
+
+
+@dataclass(frozen=True)
+class DecimalRule:
+    """The DECIMAL(precision, scale) of a column, and the least value it may have."""
+
+    precision: int
+    scale: int
+    zero_allowed: bool = False
+
+
+PRICE = DecimalRule(24, 12)
+QUANTITY = DecimalRule(24, 8)
+VOLUME = DecimalRule(34, 8, zero_allowed=True)
+AMOUNT = DecimalRule(38, 20, zero_allowed=True)
+
+
+def header_reasons(frame: Frame) -> list[str]:
+    """Name the Kafka headers that are missing or garbled."""
+    headers = {
+        "venue": frame.venue,
+        "channel": frame.channel,
+        "session_id": frame.session_id,
+        "sequence": frame.sequence,
+        "received_at_us": frame.received_us,
+        "origin": frame.origin,
+    }
+    return [f"missing_header:{name}" for name, value in headers.items() if value is None]
+
+
+def checked_decimal(field: str, value: object, rule: DecimalRule, reasons: list[str]) -> Decimal | None:
+    """Turn the text of a number, quoted or not, into an exact Decimal that fits its column.
+
+    Args:
+        field: the venue's name of the field, for the reasons.
+        value: a Number (JSON number), a str (quoted: plain digits only, no exponent), or anything else.
+        rule: what the column holds.
+        reasons: added to: wrong_type, not_finite, precision_exceeded (more digits, written zeros included, than the
+            column has before or behind the point), non_positive.
+    """
+    if isinstance(value, NotFinite) or (isinstance(value, str) and value.lstrip("+-").lower() in _NOT_FINITE):
+        reasons.append("not_finite")
+        return None
+    if not isinstance(value, str):
+        reasons.append(f"wrong_type:{field}")
+        return None
+    exponent = _EXPONENT.search(value)
+    if exponent and len(exponent[2]) > 4:
+        reasons.append("precision_exceeded" if exponent[1] == "-" else "not_finite")
+        return None
+    if exponent and int(exponent[2]) > _DOUBLE_DIGITS and exponent[1] != "-":
+        reasons.append("not_finite")
+        return None
+    if not isinstance(value, Number) and not _TEXT_DECIMAL.fullmatch(value):
+        reasons.append(f"wrong_type:{field}")
+        return None
+    return _fitting(field, Decimal(value), rule, reasons)
+
+
+def _fitting(field: str, number: Decimal, rule: DecimalRule, reasons: list[str]) -> Decimal | None:
+    exponent = number.as_tuple().exponent
+    too_fine = isinstance(exponent, int) and -exponent > rule.scale
+    too_big = bool(number) and number.adjusted() >= rule.precision - rule.scale
+    bad = too_fine or too_big
+    if bad:
+        reasons.append("precision_exceeded")
+    if number < 0 or (not number and not rule.zero_allowed):
+        reasons.append(f"non_positive:{field}")
+        bad = True
+    return None if bad else number
+
+
+def check_amount(price: Decimal | None, quantity: Decimal | None, reasons: list[str]) -> None:
+    """Add amount_overflow when price x quantity is above 1e12."""
+    if price is not None and quantity is not None and _EXACT.multiply(price, quantity) > MAX_AMOUNT:
+        reasons.append("amount_overflow")
+
+
+def checked_integer(field: str, value: object, reasons: list[str]) -> int | None:
+    """Turn a JSON integer into an int of 64 bits that is not negative; adds wrong_type, id_overflow, negative."""
+    digits = str(value).removeprefix("-")
+    if not isinstance(value, Number) or not digits.isdigit():
+        reasons.append("not_finite" if isinstance(value, NotFinite) else f"wrong_type:{field}")
+        return None
+    if len(digits) > 19 or int(digits) > MAX_ID:
+        reasons.append("id_overflow")
+        return None
+    if value.startswith("-") and int(digits):
+        reasons.append(f"negative:{field}")
+        return None
+    return int(digits)
+
+
+def checked_time_us(
+    field: str, value: object, received_us: int | None, reasons: list[str], *, micros_allowed: bool
+) -> int | None:
+    """Turn a venue's time into us UTC, its unit told by its magnitude (1e11 <= ms < 1e14 <= us < 1e17).
+
+    Adds bad_time_unit for seconds, nanoseconds and the like, and time_out_of_range before 2009 or more than an hour
+    after it was received.
+    """
+    found: list[str] = []
+    number = checked_integer(field, value, found)
+    if number is None:
+        reasons.extend("bad_time_unit" if r == "id_overflow" or r.startswith("negative") else r for r in found)
+        return None
+    if 10**11 <= number < 10**14:
+        time_us = number * 1000
+    elif micros_allowed and 10**14 <= number < 10**17:
+        time_us = number
+    else:
+        reasons.append("bad_time_unit")
+        return None
+    if time_us < EARLIEST_US or (received_us is not None and time_us > received_us + FUTURE_US):
+        reasons.append("time_out_of_range")
+        return None
+    return time_us

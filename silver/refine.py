@@ -1,0 +1,275 @@
+"""The step that turns bronze frames into exact trades, candles and gaps, and quarantines what cannot be used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import reduce
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as f
+
+from bronze.tables import FRAMES
+from lakehouse.faults import fault_point
+from lakehouse.lake import COMMIT_VERSION, Lake, Txn
+from lakehouse.table import Table
+from silver import candles, gaps
+from silver.copies import CONFLICT, NEW, SAME, VERDICT, conflicts, judge_copies
+from silver.high_water import HighWater, Span, number_columns
+from silver.quality import RULE_VERSION
+from silver.strict import FRAME_ID, KIND, parse_strictly, rows_of_kind
+from silver.tables import CANDLES, GAPS, QUARANTINE, TRADES
+from silver.trades import CONTROL_ROUTE, ROUTE, STRICT_ROUTE, TRADE_ROUTE, canonical_trades, route_frames
+
+_TRADE_VALUES = ("price", "quantity", "side")
+
+
+@dataclass
+class Refined:
+    """What one batch of frames has become; its frames are cached until `release`.
+
+    Args:
+        trades: the rows appended to silver.trades, with its columns.
+        trades_version: the version they were appended in; None when nothing was.
+        candles: the rows appended to silver.candles; None when there were none.
+        candles_version: the version they were appended in; None when nothing was.
+        counts: rows by what became of them: frames, control, trades, candles, gaps, copies, quarantined.
+    """
+
+    trades: DataFrame
+    trades_version: int | None
+    candles: DataFrame | None
+    candles_version: int | None
+    counts: Mapping[str, int]
+    _cached: list[DataFrame] = field(default_factory=list)
+
+    def release(self) -> None:
+        """Let the cached rows go."""
+        for frame in self._cached:
+            frame.unpersist()
+        self._cached.clear()
+
+
+class Refine:
+    """Refine frames of bronze into silver; the mark is the txn version of silver.trades, the last write.
+
+    Args:
+        lake: where bronze and silver are; its session is looked at in every batch anew.
+    """
+
+    name = "refine"
+    reads: tuple[Table, ...] = (FRAMES,)
+    writes: tuple[Table, ...] = (GAPS, CANDLES, QUARANTINE, TRADES)
+
+    def __init__(self, lake: Lake) -> None:
+        self._lake = lake
+        self._high_water = HighWater()
+
+    def run(self, frames: DataFrame, version: int) -> Refined:
+        """Refine one batch.
+
+        Args:
+            frames: rows of bronze.frames, all that were landed since the last batch and up to `version`.
+            version: the newest version of bronze.frames among them; every write is done once for it.
+        """
+        self._high_water.refresh(self._lake)
+        batch = _Batch(self._lake, self._high_water, frames)
+        try:
+            return self._write(batch, version)
+        except BaseException:
+            batch.release()
+            raise
+
+    def drain(self) -> int:
+        """Refine what bronze holds beyond the mark, in groups of bounded size; return how many versions that was."""
+        current = self._lake.version(FRAMES)
+        first = low = self._mark(TRADES)
+        for high in self._group_ends(low, current):
+            self.run(self._lake.read_changes(FRAMES, low, high), high).release()
+            low = high
+        return max(low - first, 0)
+
+    def advance_mark(self) -> None:
+        """Mark all of bronze as refined, once it is: a batch that brought no trade has left no mark."""
+        landed = self._lake.version(FRAMES)
+        if self._mark(TRADES) < landed:
+            nothing = self._lake.spark.createDataFrame([], TRADES.schema)
+            self._lake.append(TRADES, nothing, Txn(self._app_id(TRADES), landed))
+
+    def _write(self, batch: _Batch, version: int) -> Refined:
+        new_gaps, new_candles, new_trades = batch.new_gaps(), batch.new_candles(), batch.new_trades()
+        quarantine = batch.quarantine()
+        counts = batch.counts
+        self._append(GAPS, new_gaps, counts["gaps"], version, "after_gaps_commit")
+        candles_version = self._append(CANDLES, new_candles, counts["candles"], version, "after_candles_commit")
+        self._append(QUARANTINE, quarantine, counts["quarantined"], version, "after_quarantine_commit")
+        trades_version = self._append(TRADES, new_trades, counts["trades"], version, "after_silver_commit")
+        if trades_version is not None:
+            self._high_water.advance(batch.spans, trades_version)
+        trades = new_trades if new_trades is not None else batch.no_trades()
+        return Refined(trades, trades_version, new_candles, candles_version, counts, batch.cached)
+
+    def _append(self, table: Table, rows: DataFrame | None, count: int, version: int, fault: str) -> int | None:
+        if rows is None:
+            return None
+        files = 1 + count // self._lake.settings.lake.rows_per_file
+        written = self._lake.append(table, rows.coalesce(files), Txn(self._app_id(table), version))
+        fault_point(fault)
+        return written
+
+    def _app_id(self, target: Table) -> str:
+        return self._lake.app_id(target, self.name, FRAMES)
+
+    def _mark(self, target: Table) -> int:
+        return self._lake.mark(target, self._app_id(target)) or 0
+
+    def _group_ends(self, mark: int, current: int) -> Iterator[int]:
+        """Versions at which a group ends.
+
+        Up to the other targets' marks the groups must be those of the run that a crash cut off, or rows that were to be
+        judged together would not be, and what was skipped by txn would not be what was written.
+        """
+        low = mark
+        for high in sorted({self._mark(table) for table in (GAPS, CANDLES, QUARANTINE)}):
+            if high > low:
+                yield high
+                low = high
+        if low >= current:
+            return
+        history = self._lake.spark.sql(f"DESCRIBE HISTORY {self._lake.identifier(FRAMES)} LIMIT {current - low + 1}")
+        landed = history.select("version", f.col("operationMetrics")["numOutputRows"].cast("bigint").alias("rows"))
+        rows_in = {row["version"]: row["rows"] or 0 for row in landed.collect()}
+        waiting = 0
+        for version in range(low + 1, current + 1):
+            waiting += rows_in.get(version, 0)
+            if waiting >= self._lake.settings.lake.max_offsets_per_trigger or version == current:
+                yield version
+                waiting = 0
+
+
+class _Batch:
+    """One batch on its way: what its rows are, judged against what the tables hold before any write."""
+
+    def __init__(self, lake: Lake, high_water: HighWater, frames: DataFrame) -> None:
+        self._lake = lake
+        self._high_water = high_water
+        self._conflicts: list[DataFrame] = []
+        self.cached: list[DataFrame] = []
+        self.spans: list[Span] = []
+        self.counts = dict.fromkeys(("frames", "control", "trades", "candles", "gaps", "copies", "quarantined"), 0)
+        self._frames = frames.drop(COMMIT_VERSION)
+        self._routed = self._keep(route_frames(self._frames))
+        by_route, self.spans = _survey(self._routed)
+        self.counts["frames"] = sum(by_route.values())
+        self.counts["control"] = by_route.get(CONTROL_ROUTE, 0)
+        self._strict: DataFrame | None = None
+        self._kinds: dict[str, int] = {}
+        if by_route.get(STRICT_ROUTE):
+            self._strict = self._keep(parse_strictly(self._routed.where(f.col(ROUTE) == STRICT_ROUTE)))
+            self._kinds = {row[KIND]: row["count"] for row in self._strict.groupBy(KIND).count().collect()}
+
+    def release(self) -> None:
+        """Let all cached rows go."""
+        for frame in self.cached:
+            frame.unpersist()
+
+    def no_trades(self) -> DataFrame:
+        """No rows, with the columns of silver.trades."""
+        return canonical_trades(self._routed.limit(0))
+
+    def new_gaps(self) -> DataFrame | None:
+        """The gaps to append; None when there are none."""
+        if self._strict is None or not self._kinds.get("gap"):
+            return None
+        rows = gaps.gaps_of(self._strict)
+        judged = self._judge("gaps", rows, self._lake.read(GAPS), gaps.KEY, gaps.VALUES)
+        return judged.select(*GAPS.columns) if judged else None
+
+    def new_candles(self) -> DataFrame | None:
+        """The candles to append; None when there are none."""
+        if self._strict is None or not self._kinds.get("candle"):
+            return None
+        rows = candles.candles_of(self._strict)
+        judged = self._judge("candles", rows, self._lake.read(CANDLES), CANDLES.key, candles.VALUES)
+        return judged.select(*CANDLES.columns) if judged else None
+
+    def new_trades(self) -> DataFrame | None:
+        """The trades to append; None when there are none."""
+        rows = canonical_trades(self._routed)
+        if self._strict is not None and self._kinds.get("trade"):
+            rows = rows.union(rows_of_kind(self._strict, "trade").select(*TRADES.columns))
+            _, self.spans = _survey(rows.withColumn(ROUTE, f.lit(TRADE_ROUTE)))
+        if not self.spans:
+            return None
+        stored = self._high_water.stored_copies(self._lake, self.spans)
+        if stored is None and not any(span.repeats for span in self.spans):
+            self.counts["trades"] = sum(span.rows for span in self.spans)
+            return rows
+        judged = self._judge("trades", rows, stored, TRADES.key, _TRADE_VALUES)
+        return judged.select(*TRADES.columns) if judged else None
+
+    def quarantine(self) -> DataFrame | None:
+        """The rows to quarantine, with their frames' bytes; None when there are none. Called after the judgments."""
+        found = list(self._conflicts)
+        if self._strict is not None and self._kinds.get("rejected"):
+            rejected = rows_of_kind(self._strict, "rejected")
+            found.append(rejected.select(*FRAME_ID, "row", "reasons"))
+            self.counts["quarantined"] += self._kinds["rejected"]
+        if not found:
+            return None
+        bad, frame = reduce(DataFrame.union, found).alias("bad"), self._frames.alias("frame")
+        same_frame = reduce(
+            lambda a, b: a & b, [f.col(f"bad.{name}").eqNullSafe(f.col(f"frame.{name}")) for name in FRAME_ID]
+        )
+        columns = ["bad." + name if name in (*FRAME_ID, "row", "reasons") else name for name in QUARANTINE.columns]
+        judged = {
+            "rule_version": f.lit(RULE_VERSION),
+            "first_seen": f.current_timestamp(),
+            "replayed_at": f.lit(None).cast("timestamp"),
+            "outcome": f.lit(None).cast("string"),
+        }
+        return bad.join(frame, same_frame).withColumns(judged).select(*columns)
+
+    def _judge(
+        self, what: str, rows: DataFrame, stored: DataFrame | None, key: tuple[str, ...], values: tuple[str, ...]
+    ) -> DataFrame | None:
+        # Not cached but checkpointed: Spark recomputes what is cached from a table that is appended to, and then the
+        # rows just written would be copies of themselves.
+        judged = judge_copies(rows, stored, key, values).localCheckpoint(eager=False)
+        counts = {row[VERDICT]: row["count"] for row in judged.groupBy(VERDICT).count().collect()}
+        self.counts[what] = counts.get(NEW, 0)
+        self.counts["copies"] += counts.get(SAME, 0)
+        if counts.get(CONFLICT):
+            self.counts["quarantined"] += counts[CONFLICT]
+            self._conflicts.append(conflicts(judged))
+        return judged.where(f.col(VERDICT) == NEW) if counts.get(NEW) else None
+
+    def _keep(self, frame: DataFrame) -> DataFrame:
+        self.cached.append(frame.persist())
+        return frame
+
+
+def _survey(rows: DataFrame) -> tuple[dict[str, int], list[Span]]:
+    """Count rows by route, and the trades among them by scope, in one job over the batch."""
+    is_trade = f.col(ROUTE) == TRADE_ROUTE
+    numbers = rows.select(ROUTE, f.when(is_trade, f.col("venue")).alias("venue"), *number_columns())
+    numbers = numbers.withColumn("scope", f.when(is_trade, f.col("scope")))
+    by_scope = numbers.groupBy(ROUTE, "venue", "by_id", "scope").agg(
+        f.count("*").alias("rows"), f.min("number").alias("lowest"), f.max("number").alias("highest")
+    )
+    # A hash of the key is enough: a collision only has the batch judged row by row without need.
+    hashes = numbers.where(is_trade).select(f.xxhash64("venue", "scope", "number").alias("key"))
+    repeated = hashes.groupBy("key").count().where("count > 1").agg(f.count("*").alias("rows"))
+    nothing = {name: f.lit(None) for name in by_scope.columns if name != "rows"}
+    routes: dict[str, int] = {}
+    found, repeats = [], False
+    for row in by_scope.unionByName(repeated.withColumns(nothing)).collect():
+        if row[ROUTE] is None:
+            repeats = row["rows"] > 0
+            continue
+        routes[row[ROUTE]] = routes.get(row[ROUTE], 0) + row["rows"]
+        if row[ROUTE] == TRADE_ROUTE:
+            found.append(row)
+    return routes, [
+        Span(r["venue"], r["scope"], r["by_id"], r["rows"], r["lowest"], r["highest"], repeats) for r in found
+    ]

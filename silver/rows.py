@@ -1,0 +1,96 @@
+"""What a strict parse takes and gives: one frame in, rows out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import ClassVar
+
+WHOLE_FRAME = -1
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One row of bronze.frames as a parser sees it; a header that was missing or garbled is None.
+
+    Args:
+        venue: source of the frame.
+        channel: trade, kline, gap, ...
+        key: Kafka message key.
+        session_id: the connection that brought it.
+        sequence: place of the frame in its session.
+        received_us: when the collector received it (UTC, us).
+        origin: stream, backfill or replay.
+        payload: the frame's bytes.
+    """
+
+    venue: str | None
+    channel: str | None
+    key: str | None
+    session_id: str | None
+    sequence: int | None
+    received_us: int | None
+    origin: str | None
+    payload: bytes
+
+
+@dataclass(frozen=True)
+class Trade:
+    """One trade; names and units as in silver.trades, times in us UTC."""
+
+    kind: ClassVar[str] = "trade"
+    row: int
+    symbol: str
+    base: str
+    quote: str
+    venue_symbol: str
+    trade_key: str
+    trade_id: int | None
+    side: str
+    price: Decimal
+    quantity: Decimal
+    event_time: int
+    rescued: str | None
+
+
+@dataclass(frozen=True)
+class Candle:
+    """One closed one-minute candle; names and units as in silver.candles, times in us UTC."""
+
+    kind: ClassVar[str] = "candle"
+    row: int
+    symbol: str
+    venue_symbol: str
+    minute: int
+    open: Decimal
+    high: Decimal
+    low: Decimal
+    close: Decimal
+    volume: Decimal
+    buy_volume: Decimal
+    amount: Decimal
+    trade_count: int
+
+
+@dataclass(frozen=True)
+class Gap:
+    """One stretch of time that was not heard; names as in silver.gaps, times in us UTC."""
+
+    kind: ClassVar[str] = "gap"
+    row: int
+    symbol: str
+    from_time: int
+    to_time: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """A row that breaks rules: all of them that could be told."""
+
+    kind: ClassVar[str] = "rejected"
+    row: int
+    reasons: tuple[str, ...]
+
+
+ParsedRow = Trade | Candle | Gap | Rejected

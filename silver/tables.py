@@ -1,0 +1,189 @@
+"""The tables of silver."""
+
+from __future__ import annotations
+
+from pyspark.sql.types import (
+    ArrayType,
+    BinaryType,
+    DecimalType,
+    IntegerType,
+    LongType,
+    StringType,
+    StructField,
+    StructType,
+    TimestampType,
+)
+
+from lakehouse.table import Table, column
+
+PRICE = DecimalType(24, 12)
+QUANTITY = DecimalType(24, 8)
+VOLUME = DecimalType(34, 8)
+AMOUNT = DecimalType(38, 20)
+AVERAGE = DecimalType(28, 16)
+CHANGE_PCT = DecimalType(18, 8)
+
+
+def _provenance() -> list[StructField]:
+    return [
+        column("topic_id", StringType(), "Kafka's id of the topic"),
+        column("topic", StringType(), "Kafka topic"),
+        column("partition", IntegerType(), "Kafka partition"),
+        column("offset", LongType(), "Kafka offset"),
+        column("row", IntegerType(), "place in the frame, from 0"),
+    ]
+
+
+TRADES = Table(
+    name="silver.trades",
+    comment="Every trade once, exact, with where it came from.",
+    schema=StructType(
+        [
+            column("venue", StringType(), "the market: binance, coincap-bitso, ..."),
+            column("symbol", StringType(), "canonical BASE-QUOTE, e.g. BTC-USDT"),
+            column("trade_key", StringType(), "the venue's id, else session:sequence:row"),
+            column("base", StringType(), "base asset"),
+            column("quote", StringType(), "quote asset"),
+            column("venue_symbol", StringType(), "the venue's own name of the symbol"),
+            column("trade_id", LongType(), "the venue's numeric id, where it has one"),
+            column("side", StringType(), "buy or sell, of the taker"),
+            column("price", PRICE, "in quote units"),
+            column("quantity", QUANTITY, "in base units"),
+            column("event_time", TimestampType(), "the venue's trade time (UTC, us)"),
+            column("received_at", TimestampType(), "when the collector received the frame (UTC, us)"),
+            column("session_id", StringType(), "the connection that brought it"),
+            column("sequence", LongType(), "place of the frame in its session"),
+            column("origin", StringType(), "stream, backfill or replay"),
+            *_provenance(),
+            column("rescued", StringType(), "JSON of fields outside the contract; null when there are none"),
+        ]
+    ),
+    key=("venue", "symbol", "trade_key"),
+    writer="refine",
+    append_only=True,
+    cluster_by=("event_time", "symbol"),
+    constraints={"positive": "price > 0 AND quantity > 0", "side": "side IN ('buy', 'sell')"},
+)
+
+CANDLES = Table(
+    name="silver.candles",
+    comment="The venue's own closed one-minute candles, once each; they stand for minutes before we listened.",
+    schema=StructType(
+        [
+            column("venue", StringType(), "the market"),
+            column("symbol", StringType(), "canonical BASE-QUOTE"),
+            column("minute", TimestampType(), "start of the minute (UTC)"),
+            column("venue_symbol", StringType(), "the venue's own name of the symbol"),
+            column("open", PRICE, "first price"),
+            column("high", PRICE, "highest price"),
+            column("low", PRICE, "lowest price"),
+            column("close", PRICE, "last price"),
+            column("volume", VOLUME, "base units traded"),
+            column("buy_volume", VOLUME, "of which bought by takers"),
+            column("amount", AMOUNT, "quote units traded"),
+            column("trade_count", LongType(), "number of trades"),
+            column("received_at", TimestampType(), "when the collector received it (UTC, us)"),
+            column("origin", StringType(), "backfill or replay"),
+            *_provenance(),
+        ]
+    ),
+    key=("venue", "symbol", "minute"),
+    writer="refine",
+    append_only=True,
+)
+
+QUARANTINE = Table(
+    name="silver.quarantine",
+    comment="Every row that could not be used, with its raw bytes and the reasons.",
+    schema=StructType(
+        [
+            *_provenance()[:4],
+            column("row", IntegerType(), "place in the frame; -1 for the whole frame"),
+            column("venue", StringType(), "source of the frame"),
+            column("channel", StringType(), "channel of the frame"),
+            column("key", StringType(), "Kafka message key"),
+            column("payload", BinaryType(), "the raw bytes of the frame"),
+            column("reasons", ArrayType(StringType()), "every rule that the row breaks"),
+            column("rule_version", StringType(), "version of the rules that judged it"),
+            column("received_at", TimestampType(), "when the collector received it (UTC, us)"),
+            column("first_seen", TimestampType(), "when it was quarantined (UTC, us)"),
+            column("replayed_at", TimestampType(), "when current rules were last tried on it"),
+            column("outcome", StringType(), "what the replay made of it"),
+        ]
+    ),
+    key=("topic_id", "partition", "offset", "row"),
+    writer="refine",
+)
+
+GAPS = Table(
+    name="silver.gaps",
+    comment="What we know we did not hear: lost connections and missing ids.",
+    schema=StructType(
+        [
+            column("venue", StringType(), "the market"),
+            column("symbol", StringType(), "canonical symbol, or * for all of the connection"),
+            column("from_id", LongType(), "first missing id, where the venue has ids"),
+            column("to_id", LongType(), "last missing id"),
+            column("from_time", TimestampType(), "start of the silence (UTC, us)"),
+            column("to_time", TimestampType(), "end of the silence (UTC, us)"),
+            column("detected_at", TimestampType(), "when it was recorded"),
+            column("status", StringType(), "open, closed or unrecoverable"),
+            column("closed_at", TimestampType(), "when it was closed"),
+            column("reason", StringType(), "what happened"),
+            *_provenance(),
+        ]
+    ),
+    key=("venue", "symbol", "from_id", "from_time"),
+    writer="refine",
+)
+
+ONE_MINUTE_BARS = Table(
+    name="silver.one_minute_bars",
+    comment="One-minute bars, exact, from trades or, before we listened, from the venue's candles.",
+    schema=StructType(
+        [
+            column("venue", StringType(), "the market"),
+            column("symbol", StringType(), "canonical BASE-QUOTE"),
+            column("minute", TimestampType(), "start of the minute (UTC)"),
+            column("open", PRICE, "first price"),
+            column("high", PRICE, "highest price"),
+            column("low", PRICE, "lowest price"),
+            column("close", PRICE, "last price"),
+            column("volume", VOLUME, "base units traded"),
+            column("buy_volume", VOLUME, "of which bought by takers"),
+            column("amount", AMOUNT, "sum of price x quantity, quote units"),
+            column("price_sum", AMOUNT, "sum of prices; null from candles"),
+            column("average_price", AVERAGE, "price_sum / trade_count, half up; null from candles"),
+            column("vwap", AVERAGE, "amount / volume, to 24 then 16 decimals, half up"),
+            column("trade_count", LongType(), "number of trades"),
+            column("origin", StringType(), "trades or klines"),
+            column("revised_at", TimestampType(), "when a stored value was last changed; null when never"),
+        ]
+    ),
+    key=("venue", "symbol", "minute"),
+    writer="aggregate",
+    cluster_by=("minute", "symbol"),
+    properties={"delta.enableChangeDataFeed": "true"},
+)
+
+SIX_MINUTE_TRENDS = Table(
+    name="silver.six_minute_trends",
+    comment="The mean of the average prices of the last six minutes, and which way it goes.",
+    schema=StructType(
+        [
+            column("venue", StringType(), "the market"),
+            column("symbol", StringType(), "canonical BASE-QUOTE"),
+            column("minute", TimestampType(), "last minute of the six (UTC)"),
+            column("average_price", AVERAGE, "mean of the bars' average_price present in minute-5..minute, half up"),
+            column("minutes_present", IntegerType(), "how many of the six have a bar with average_price"),
+            column("change_pct", CHANGE_PCT, "100 x (this average_price / first present - 1), half up"),
+            column("trend", StringType(), "up, down or flat: the sign of change_pct"),
+            column("revised_at", TimestampType(), "when a stored value was last changed; null when never"),
+        ]
+    ),
+    key=("venue", "symbol", "minute"),
+    writer="aggregate",
+    cluster_by=("minute", "symbol"),
+)
+
+TABLES = (TRADES, CANDLES, QUARANTINE, GAPS, ONE_MINUTE_BARS, SIX_MINUTE_TRENDS)

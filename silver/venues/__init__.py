@@ -1,0 +1,1 @@
+"""One file a venue: from a frame to rows."""

@@ -1,0 +1,197 @@
+"""Binance spot: trade frames (raw and combined), REST historicalTrades and klines.
+
+Contract: binance/binance-spot-api-docs, web-socket-streams.md and rest-api.md, of 2026-07-21. Prices and quantities are
+strings, ids and times integers; times in ms, or us where asked for, told apart by magnitude. `m` and `isBuyerMaker` say
+that the buyer was the maker, so the taker sold. Known and dropped: e, E, M, a, b; quoteQty, isBestMatch.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from silver import quality
+from silver.fields import Fields
+from silver.rows import WHOLE_FRAME, Candle, Frame, ParsedRow, Rejected, Trade
+from silver.strict_json import Number
+from silver.symbols import load_symbols
+from silver.venues.venue import CanonicalTrade, Venue, canonical_digits
+
+_MINUTE_US = 60_000_000
+_KLINE_FIELDS = (
+    "open_time",
+    "open",
+    "high",
+    "low",
+    "close",
+    "volume",
+    "close_time",
+    "quote_volume",
+    "trade_count",
+    "taker_base",
+    "taker_quote",
+    "unused",
+)
+
+
+@dataclass(frozen=True)
+class _TradeNames:
+    trade_id: str
+    price: str
+    quantity: str
+    time: str
+    buyer_is_maker: str
+    optional: Mapping[str, type]
+
+
+_STREAM = _TradeNames("t", "p", "q", "T", "m", {"E": Number, "M": bool, "a": Number, "b": Number})
+_REST = _TradeNames("id", "price", "qty", "time", "isBuyerMaker", {"quoteQty": str, "isBestMatch": bool})
+
+
+def parse_trades(frame: Frame, value: Any) -> list[ParsedRow]:
+    """Parse a stream frame (an object: one trade) or a REST body (an array: a trade a row)."""
+    if isinstance(value, dict):
+        return [_stream_trade(frame, value)]
+    if isinstance(value, list):
+        return [_rest_trade(frame, row, item) for row, item in enumerate(value)]
+    return [Rejected(WHOLE_FRAME, ("not_object",))]
+
+
+def parse_klines(frame: Frame, value: Any) -> list[ParsedRow]:
+    """Parse a REST klines body: an array of arrays of twelve, each a one-minute candle."""
+    if not isinstance(value, list):
+        return [Rejected(WHOLE_FRAME, ("not_array",))]
+    return [_candle(frame, row, item) for row, item in enumerate(value)]
+
+
+def canonical_trade() -> CanonicalTrade:
+    """The stream's own form today: e, E, s, t, p, q, T, m, M in this order, raw or combined."""
+    quotes = "|".join(map(re.escape, load_symbols().binance_quotes))
+    # The shortest base leaves the longest quote, as Symbols.of_binance splits it.
+    pattern = (
+        r'\A(?=\{"e"[^}]*\}\z|\{"stream"[^}]*\}\}\z)(?:\{"stream":"[a-z0-9]{1,40}@trade","data":)?'
+        rf'\{{"e":"trade","E":[1-9][0-9]{{12,15}},"s":"([A-Z0-9]{{1,20}}?)({quotes})","t":(0|[1-9][0-9]{{0,17}}),'
+        rf'"p":"({canonical_digits(12, 12)})","q":"({canonical_digits(16, 8)})",'
+        r'"T":([1-9][0-9]{12}(?:[0-9]{3})?),"m":(true|false),"M":(?:true|false)\}\}?\z'
+    )
+    return CanonicalTrade(pattern, "binance,$1$2,$1,$2,$3,$4,$5,$6,$7")
+
+
+def _stream_trade(frame: Frame, value: dict[str, Any]) -> ParsedRow:
+    if "data" not in value:
+        return _trade(frame, value, _STREAM, WHOLE_FRAME, None)
+    wrapper = Fields({**value, "data": None}, frame.received_us)
+    wrapper.text("stream")
+    data = value["data"]
+    if not isinstance(data, dict):
+        wrapper.reasons.append("null_field:data" if data is None else "wrong_type:data")
+        return Rejected(WHOLE_FRAME, tuple(wrapper.reasons))
+    wrapper.optional("data", type(None))
+    parsed = _trade(frame, data, _STREAM, WHOLE_FRAME, None)
+    if isinstance(parsed, Rejected) or wrapper.reasons:
+        inner = parsed.reasons if isinstance(parsed, Rejected) else ()
+        return Rejected(WHOLE_FRAME, (*wrapper.reasons, *inner))
+    extra = wrapper.rescued()
+    if extra and isinstance(parsed, Trade):
+        return replace(parsed, rescued=f'{{"frame":{extra},"data":{parsed.rescued or "{}"}}}')
+    return parsed
+
+
+def _rest_trade(frame: Frame, row: int, item: Any) -> ParsedRow:
+    if not isinstance(item, dict):
+        return Rejected(row, ("not_object",))
+    return _trade(frame, item, _REST, row, frame.key)
+
+
+def _trade(frame: Frame, value: dict[str, Any], names: _TradeNames, row: int, symbol_of_key: str | None) -> ParsedRow:
+    fields = Fields(value, frame.received_us)
+    if names is _STREAM:
+        venue_symbol = fields.text("s")
+        if "e" in value:
+            fields.one_of("e", ("trade",))  # block trades have an id space of their own
+    else:
+        venue_symbol = symbol_of_key
+        if not venue_symbol:
+            fields.reasons.append("missing_header:key")
+    pair = load_symbols().of_binance(venue_symbol) if venue_symbol is not None else None
+    if venue_symbol and pair is None:
+        fields.reasons.append("unknown_symbol")
+    trade_id = fields.integer(names.trade_id)
+    price = fields.quoted_decimal(names.price, quality.PRICE)
+    quantity = fields.quoted_decimal(names.quantity, quality.QUANTITY)
+    event_time = fields.time_us(names.time, micros_allowed=True)
+    buyer_is_maker = fields.boolean(names.buyer_is_maker)
+    quality.check_amount(price, quantity, fields.reasons)
+    for field, kind in names.optional.items():
+        fields.optional(field, kind)
+    if fields.reasons or venue_symbol is None or pair is None or trade_id is None or price is None or quantity is None:
+        return Rejected(row, tuple(fields.reasons))
+    assert event_time is not None  # noqa: S101 - no reason was noted
+    return Trade(
+        row=max(row, 0),
+        symbol=pair.symbol,
+        base=pair.base,
+        quote=pair.quote,
+        venue_symbol=venue_symbol,
+        trade_key=str(trade_id),
+        trade_id=trade_id,
+        side="sell" if buyer_is_maker else "buy",
+        price=price,
+        quantity=quantity,
+        event_time=event_time,
+        rescued=fields.rescued(),
+    )
+
+
+def _candle(frame: Frame, row: int, item: Any) -> ParsedRow:
+    if not isinstance(item, list):
+        return Rejected(row, ("not_array",))
+    fields = Fields(dict(zip(_KLINE_FIELDS, item, strict=False)), frame.received_us)
+    reasons = fields.reasons
+    if len(item) > len(_KLINE_FIELDS):
+        reasons.append("extra_field")
+    pair = load_symbols().of_binance(frame.key) if frame.key else None
+    if pair is None:
+        reasons.append("unknown_symbol" if frame.key else "missing_header:key")
+    minute = fields.time_us("open_time", micros_allowed=True)
+    prices = {name: fields.quoted_decimal(name, quality.PRICE) for name in ("open", "high", "low", "close")}
+    volume = fields.quoted_decimal("volume", quality.VOLUME)
+    amount = fields.quoted_decimal("quote_volume", quality.AMOUNT)
+    buy_volume = fields.quoted_decimal("taker_base", quality.VOLUME)
+    trade_count = fields.integer("trade_count")
+    _check_minute(frame, minute, fields)
+    if reasons or pair is None or minute is None or volume is None or amount is None or buy_volume is None:
+        return Rejected(row, tuple(reasons))
+    return Candle(
+        row=row,
+        symbol=pair.symbol,
+        venue_symbol=str(frame.key),
+        minute=minute,
+        **{name: price for name, price in prices.items() if price is not None},
+        volume=volume,
+        buy_volume=buy_volume,
+        amount=amount,
+        trade_count=int(str(trade_count)),
+    )
+
+
+def _check_minute(frame: Frame, minute: int | None, fields: Fields) -> None:
+    close = fields.integer("close_time")
+    if minute is None or close is None:
+        return
+    end = minute + _MINUTE_US
+    # The close time is the last ms, or us, of the minute.
+    if minute % _MINUTE_US or close not in (end // 1000 - 1, end - 1):
+        fields.reasons.append("not_one_minute")
+    if frame.received_us is not None and end > frame.received_us:
+        fields.reasons.append("open_candle")
+
+
+BINANCE = Venue(
+    source="binance",
+    covers=lambda venue: venue == "binance",
+    parsers={"trade": parse_trades, "kline": parse_klines},
+    canonical_trade=canonical_trade,
+)

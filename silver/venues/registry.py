@@ -1,0 +1,14 @@
+"""The venues that refine can read: a new one adds its line here."""
+
+from __future__ import annotations
+
+from silver.venues.binance import BINANCE
+from silver.venues.coincap import COINCAP
+from silver.venues.venue import Venue
+
+VENUES: tuple[Venue, ...] = (BINANCE, COINCAP)
+
+
+def venue_named(header: str) -> Venue | None:
+    """The venue that a venue header belongs to; None when it is unknown."""
+    return next((venue for venue in VENUES if venue.covers(header)), None)

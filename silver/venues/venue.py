@@ -1,0 +1,50 @@
+"""What refine needs to know of a venue."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from silver.rows import Frame, ParsedRow
+
+Parser = Callable[[Frame, Any], list[ParsedRow]]
+
+
+@dataclass(frozen=True)
+class CanonicalTrade:
+    """The one form of a trade frame that needs no strict parser, because its text leaves nothing open.
+
+    Args:
+        pattern: Java regex of the whole payload; it begins with `{` and rejects whatever the strict parser would.
+        parts: its replacement, nine parts joined by commas: venue, venue symbol, base, quote, trade id (empty where the
+            venue has none), price, quantity, time in ms or us, side (buy or sell, or true or false for "the buyer is
+            the maker"). It must not begin with `{`.
+        assets: ticker by the venue's name of an asset; None where base and quote are tickers already.
+    """
+
+    pattern: str
+    parts: str
+    assets: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class Venue:
+    """How one source of frames is read.
+
+    Args:
+        source: the name `collect` and `replay` take.
+        covers: says whether a venue header belongs to it.
+        parsers: by channel, from a frame and its JSON value to rows.
+        canonical_trade: builds the fast path of its channel `trade`, if it has one.
+    """
+
+    source: str
+    covers: Callable[[str], bool]
+    parsers: Mapping[str, Parser]
+    canonical_trade: Callable[[], CanonicalTrade] | None = None
+
+
+def canonical_digits(whole: int, fraction: int) -> str:
+    """The regex of a plain decimal with at most so many digits before and behind the point."""
+    return rf"(?:0|[1-9][0-9]{{0,{whole - 1}}})(?:\.[0-9]{{1,{fraction}}})?"

@@ -1,0 +1,326 @@
+"""Event traces against real Delta tables: late, repeated, out-of-order and crashed work ends with the right tables."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import bars_oracle as oracle
+import pytest
+from bars_oracle import MINUTE, T0
+from pyspark.sql import DataFrame, SparkSession
+
+from lakehouse.lake import Lake, lake_folder
+from lakehouse.settings import load_settings
+from silver import settle as settle_module
+from silver.aggregate import Aggregate
+from silver.bars import VALUES
+from silver.closing import BarKey
+from silver.settle import settle, spans
+from silver.tables import CANDLES, ONE_MINUTE_BARS, SIX_MINUTE_TRENDS, TRADES
+from silver.trends import TREND_VALUES
+
+SEED = int(os.environ.get("CRYPTOLAKE_TEST_SEED") or random.randrange(2**32))  # noqa: S311
+Key = tuple[str, str, datetime]
+
+
+class World:
+    """A lake whose silver.trades and silver.candles the test writes, and the step beneath them."""
+
+    def __init__(self, lake: Lake) -> None:
+        self.lake = lake
+        self.now_s = 0.0
+        self.trades: dict[tuple[str, str, int], oracle.Trade] = {}
+        self.aggregate = self.started()
+
+    def started(self) -> Aggregate:
+        """The step as a process that has just begun has it."""
+        return Aggregate(Lake(self.lake.spark, self.lake.settings), lambda: self.now_s)
+
+    def restart(self) -> int:
+        self.aggregate = self.started()
+        return self.aggregate.drain()
+
+    def append(self, trades: Iterable[oracle.Trade]) -> tuple[DataFrame, int]:
+        """Write those trades that are new, as refine does; return all of them and the version."""
+        trades = list(trades)
+        by_key = {(t.venue, t.symbol, t.trade_id or 0): t for t in trades}
+        new = {key: t for key, t in by_key.items() if key not in self.trades}
+        self.trades |= new
+        if new:
+            self.lake.append(TRADES, self._frame(list(new.values())))
+        return self._frame(trades), self.lake.version(TRADES)
+
+    def batch(self, *trades: oracle.Trade) -> list[BarKey]:
+        return self.aggregate.run(*self.append(trades))
+
+    def candles(self, *rows: tuple[int, str, int]) -> list[BarKey]:
+        """Candles as (minute, price, trade_count) of A-USDT."""
+        frame = self.lake.spark.createDataFrame([_candle(*row) for row in rows], CANDLES.schema)
+        self.lake.append(CANDLES, frame)
+        return self.aggregate.run_candles(frame, self.lake.version(CANDLES))
+
+    def bars(self) -> dict[Key, dict[str, Any]]:
+        return self._rows(ONE_MINUTE_BARS, VALUES)
+
+    def trends(self) -> dict[Key, dict[str, Any]]:
+        return self._rows(SIX_MINUTE_TRENDS, TREND_VALUES)
+
+    def revised(self, table: Any) -> set[tuple[str, int]]:
+        rows = self.lake.read(table).where("revised_at IS NOT NULL").collect()
+        return {(row.symbol[0], (row.minute.replace(tzinfo=UTC) - T0) // MINUTE) for row in rows}
+
+    def versions(self) -> tuple[int, int]:
+        return self.lake.version(ONE_MINUTE_BARS), self.lake.version(SIX_MINUTE_TRENDS)
+
+    def mark(self) -> int | None:
+        app_id = self.lake.app_id(SIX_MINUTE_TRENDS, "aggregate", TRADES)
+        return Lake(self.lake.spark, self.lake.settings).mark(SIX_MINUTE_TRENDS, app_id)
+
+    def assert_right(self) -> None:
+        bars = oracle.bars(self.trades.values())
+        assert self.bars() == bars
+        assert self.trends() == oracle.trends({key: bar["average_price"] for key, bar in bars.items()})
+
+    def _frame(self, trades: list[oracle.Trade]) -> DataFrame:
+        return self.lake.spark.createDataFrame([_row(trade) for trade in trades], TRADES.schema)
+
+    def _rows(self, table: Any, values: tuple[str, ...]) -> dict[Key, dict[str, Any]]:
+        rows = [row.asDict() for row in self.lake.read(table).collect()]
+        found = {(r["venue"], r["symbol"], r["minute"].replace(tzinfo=UTC)): {v: r[v] for v in values} for r in rows}
+        assert len(found) == len(rows), "a key is there twice"
+        return found
+
+
+@pytest.fixture(scope="module")
+def empty(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A lake of empty tables, to be copied: making tables takes seconds."""
+    lake = Lake(spark, load_settings(home=tmp_path_factory.mktemp("empty")))
+    lake.create(TRADES, CANDLES, ONE_MINUTE_BARS, SIX_MINUTE_TRENDS)
+    return lake_folder(lake.settings)
+
+
+@pytest.fixture
+def new_world(empty: Path, spark: SparkSession, tmp_path: Path) -> Callable[[str], World]:
+    def make(name: str) -> World:
+        settings = load_settings(home=tmp_path / name)
+        shutil.copytree(empty, lake_folder(settings))
+        return World(Lake(spark, settings))
+
+    return make
+
+
+@pytest.fixture
+def world(new_world: Callable[[str], World]) -> World:
+    return new_world("home")
+
+
+def trade(
+    trade_id: int, minute: float, price: str = "10", symbol: str = "A-USDT", venue: str = "binance"
+) -> oracle.Trade:
+    time = T0 + minute * MINUTE
+    return oracle.Trade(venue, symbol, trade_id, "buy", Decimal(price), Decimal(2), time, "s", trade_id, 0)
+
+
+def _row(trade: oracle.Trade) -> tuple[Any, ...]:
+    row = dict.fromkeys(TRADES.columns) | vars(trade)
+    row |= {"trade_key": str(trade.trade_id), "received_at": trade.event_time, "topic": f"{trade.venue}.trade"}
+    row |= {"partition": 0}
+    return tuple(row[column] for column in TRADES.columns)
+
+
+def _candle(minute: int, price: str, trade_count: int) -> tuple[Any, ...]:
+    row = dict.fromkeys(CANDLES.columns) | dict.fromkeys(("open", "high", "low", "close"), Decimal(price))
+    row |= {"venue": "binance", "symbol": "A-USDT", "minute": T0 + minute * MINUTE, "trade_count": trade_count}
+    row |= {"volume": Decimal(3), "buy_volume": Decimal(1), "amount": Decimal(3) * Decimal(price)}
+    return tuple(row[column] for column in CANDLES.columns)
+
+
+def keys(symbol: str, *minutes: int) -> list[BarKey]:
+    start_us = round(T0.timestamp()) * 1_000_000
+    return [BarKey("binance", f"{symbol}-USDT", start_us + minute * 60_000_000) for minute in minutes]
+
+
+def test_a_trade_an_hour_late_changes_its_minute_and_the_trends_that_look_back_on_it(world: World) -> None:
+    symbols = ("A-USDT", "B-USDT")
+    first = [trade(i, i, f"{10 + i % 4}", symbol) for symbol in symbols for i in range(10) if i != 5]
+    closed = [key for i in range(10) if i != 5 for symbol in "AB" for key in keys(symbol, i)]
+    assert world.batch(*first, trade(99, 60.2)) == closed
+    before, bars_before, trends_before = world.versions(), world.bars(), world.trends()
+    assert before == (1, 1)
+    late = trade(100, 2.5, "17")
+    assert world.batch(late) == keys("A", 2)
+    assert world.versions() == (2, 2)
+    assert world.revised(ONE_MINUTE_BARS) == {("A", 2)}
+    assert world.revised(SIX_MINUTE_TRENDS) == {("A", 2), ("A", 3), ("A", 4), ("A", 6), ("A", 7)}
+    assert {key[1:] for key, bar in world.bars().items() if bars_before[key] != bar} == {("A-USDT", T0 + 2 * MINUTE)}
+    assert len({key for key, row in world.trends().items() if trends_before[key] != row}) == 5
+    world.now_s += 30
+    assert world.batch(late, *first) == []  # resent: touched again, nothing to change
+    assert world.versions() == (2, 2)
+    world.aggregate.close_all()
+    world.assert_right()
+
+
+def test_corrections_wait_for_their_time_and_hold_the_mark(world: World) -> None:
+    world.batch(trade(1, 0), trade(2, 1.2))
+    assert world.mark() is None  # minute 1 waits since version 1
+    assert world.batch(trade(3, 0.5, "11")) == keys("A", 0)
+    world.now_s += 29
+    assert world.batch(trade(4, 0.6, "12"), trade(5, 2.5)) == keys("A", 1)
+    assert world.mark() == 2  # version 3 holds the correction
+    assert world.bars()["binance", "A-USDT", T0]["trade_count"] == 2
+    world.now_s += 1
+    assert world.aggregate.on_timer(T0.timestamp(), backlog=True) == keys("A", 0)
+    world.aggregate.close_all()
+    assert world.mark() == 3
+    world.assert_right()
+
+
+def test_a_trends_write_whose_mark_does_not_rise_is_made_all_the_same(world: World) -> None:
+    world.batch(trade(1, 0.5), trade(2, 1.5))
+    world.batch(trade(3, 2.5))
+    assert world.mark() == 1
+    world.batch(trade(1, 0.5, venue="quiet"))  # version 3 waits from here on
+    for i in range(3, 6):
+        world.batch(trade(1 + i, i + 0.5))
+        assert world.mark() == 2
+    assert sorted((key[2] - T0) // MINUTE for key in world.trends()) == [0, 1, 2, 3, 4]
+    world.aggregate.close_all()
+    assert world.mark() == 6
+    world.assert_right()
+
+
+def test_a_quiet_venue_is_closed_by_the_timer_unless_records_wait(world: World) -> None:
+    world.batch(trade(1, 0.5))
+    wall = (T0 + MINUTE + timedelta(seconds=5)).timestamp()
+    world.now_s = 5
+    assert world.aggregate.on_timer(wall, backlog=True) == []
+    assert world.aggregate.on_timer(wall - 1, backlog=False) == []
+    assert world.aggregate.on_timer(wall, backlog=False) == keys("A", 0)
+    assert (world.mark(), world.versions()) == (1, (1, 1))
+    assert world.aggregate.on_timer(wall, backlog=False) == []
+    assert world.versions() == (1, 1)
+    world.assert_right()
+
+
+@pytest.mark.parametrize("point", ["after_bars_commit", "after_trends_commit"])
+def test_a_crash_between_two_writes_leaves_the_right_tables_after_the_drain(
+    world: World, monkeypatch: pytest.MonkeyPatch, point: str
+) -> None:
+    world.batch(*[trade(i, i, f"{10 + i}") for i in range(4)])
+    frame, version = world.append([trade(9, 1.5, "21"), trade(10, 4.1), trade(11, 5.1)])
+    _die_at(monkeypatch, point)
+    with pytest.raises(InterruptedError, match=point):
+        world.aggregate.run(frame, version)
+    monkeypatch.undo()
+    assert world.restart() == 1 + (point == "after_bars_commit")
+    bars_version = world.lake.version(ONE_MINUTE_BARS)
+    assert world.aggregate.run(frame, version) == []  # the stream brings the batch again
+    assert world.lake.version(ONE_MINUTE_BARS) == bars_version
+    world.aggregate.close_all()
+    world.assert_right()
+    assert world.mark() == version
+
+
+def _die_at(monkeypatch: pytest.MonkeyPatch, point: str) -> None:
+    def die(name: str) -> None:
+        if name == point:
+            raise InterruptedError(name)
+
+    monkeypatch.setattr(settle_module, "fault_point", die)
+
+
+def test_the_drain_finds_the_minutes_that_waited_and_versions_nobody_brought(world: World) -> None:
+    world.batch(trade(1, 0), trade(2, 0.1, venue="other"))
+    world.append([trade(3, 0.2)])  # a crash before the step saw it
+    assert world.restart() == 2
+    world.append([trade(4, 0.3)])  # as if another writer had been here
+    assert world.batch(trade(5, 1.3)) == keys("A", 0)
+    assert world.bars()["binance", "A-USDT", T0]["trade_count"] == 3
+    world.aggregate.close_all()
+    assert world.restart() == 0
+    world.assert_right()
+
+
+def _trades_first(world: World) -> None:
+    _hear(world)
+    _ask(world)
+
+
+def _candles_first(world: World) -> None:
+    _ask(world)
+    _hear(world)
+
+
+def _hear(world: World) -> None:
+    counts = {0: 3, 1: 4, 3: 2, 4: 1}
+    world.batch(*[trade(10 * m + i, m + i / 10, f"{10 + m + i}") for m, n in counts.items() for i in range(n)])
+    world.aggregate.close_all()
+
+
+def _ask(world: World) -> None:
+    world.candles((0, "50", 4), (1, "51", 4), (2, "52", 4))
+
+
+def test_trades_and_candles_give_the_same_tables_whichever_comes_first(
+    world: World, new_world: Callable[[str], World]
+) -> None:
+    other = new_world("other")
+    _trades_first(world)
+    _candles_first(other)
+    origins = {(key[2] - T0) // MINUTE: bar["origin"] for key, bar in world.bars().items()}
+    assert origins == {0: "klines", 1: "trades", 2: "klines", 3: "trades", 4: "trades"}
+    # Minute 0 had a trend while only its trades were known, and later minutes looked back on it.
+    assert sorted((key[2] - T0) // MINUTE for key in world.trends()) == [1, 3, 4]
+    assert world.trends() == oracle.trends(
+        {key: bar["average_price"] for key, bar in world.bars().items() if bar["average_price"] is not None}
+    )
+    assert world.bars() == other.bars()
+    assert world.trends() == other.trends()
+    other.aggregate.on_timer(0, backlog=False)
+    assert other.restart() == 0  # the mark on candles has been carried along
+
+
+def test_any_order_of_trades_ends_with_the_same_tables(world: World) -> None:
+    print(f"CRYPTOLAKE_TEST_SEED={SEED}")
+    rng = random.Random(SEED)  # noqa: S311
+    prices = [f"{rng.randrange(1, 10**6)}.{rng.randrange(10**12):012d}" for _ in range(150)]
+    trades = [trade(i, i / 10, prices[i], f"{rng.choice('ABC')}-USDT") for i in range(150)]
+    trades.sort(key=lambda t: (t.trade_id or 0) + (rng.random() < 0.2) * rng.uniform(-60, 60))
+    for i in range(0, 150, 30):
+        world.batch(*trades[i : i + 30], *rng.sample(trades[: i + 30], 5))
+        world.now_s += rng.choice([1, 31])
+        if rng.random() < 0.3:
+            world.restart()
+    world.aggregate.close_all()
+    world.assert_right()
+
+
+def test_settling_what_is_settled_writes_nothing(world: World) -> None:
+    world.batch(trade(1, 0), trade(2, 1))
+    world.aggregate.close_all()
+    before = world.versions()
+    assert settle(world.lake, keys("A", 0, 1, 2)) == []
+    assert world.versions() == before
+
+
+@pytest.mark.parametrize(
+    ("minutes", "limit", "found"),
+    [
+        ([0], 3, [(0, 1)]),
+        ([0, 1, 2, 9], 3, [(0, 3), (9, 10)]),
+        ([0, 2, 9, 30], 2, [(0, 10), (30, 31)]),
+        ([0, 2, 9, 30], 1, [(0, 31)]),
+        ([5, 3, 4], 1, [(3, 6)]),
+    ],
+)
+def test_spans_cover_the_minutes_with_few_ranges(minutes: list[int], limit: int, found: list[tuple[int, int]]) -> None:
+    us: Callable[[int], int] = lambda minute: minute * 60_000_000  # noqa: E731
+    assert spans({us(minute) for minute in minutes}, limit) == [(us(a), us(b)) for a, b in found]

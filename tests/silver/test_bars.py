@@ -1,0 +1,221 @@
+"""Bars equal a decimal oracle to the last digit, and the bars that others made of the same recorded trades."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import random
+from collections.abc import Iterable
+from dataclasses import astuple
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bars_oracle import T0, TRADE_SCHEMA, Trade, bars, half_up
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as f
+
+from silver.bars import KEY, VALUES, candle_bars, chosen_bars, one_minute_bars
+from silver.tables import CANDLES, ONE_MINUTE_BARS
+
+SEED = int(os.environ.get("CRYPTOLAKE_TEST_SEED") or random.randrange(2**32))  # noqa: S311
+BIG = 2**40  # ids and sequences far enough apart not to share a long
+
+
+def frame(spark: SparkSession, trades: Iterable[Trade]) -> DataFrame:
+    rows = [astuple(trade) for trade in trades]
+    random.Random(SEED).shuffle(rows)  # noqa: S311
+    return spark.createDataFrame(rows, TRADE_SCHEMA)
+
+
+def collected(rows: DataFrame) -> dict[tuple[str, str, datetime], dict[str, Any]]:
+    found = [row.asDict() for row in rows.collect()]
+    keyed = {(r["venue"], r["symbol"], r["minute"].replace(tzinfo=UTC)): {v: r[v] for v in VALUES} for r in found}
+    assert len(keyed) == len(found), "a key came twice"
+    return keyed
+
+
+def trade(price: str, *, quantity: str = "1", us: int = 0, **over: Any) -> Trade:
+    values = {
+        "venue": "binance",
+        "symbol": "BTC-USDT",
+        "trade_id": None,
+        "side": "buy",
+        "price": Decimal(price),
+        "quantity": Decimal(quantity),
+        "event_time": T0 + timedelta(microseconds=us),
+        "session_id": "s",
+        "sequence": 0,
+        "row": 0,
+    }
+    return Trade(**(values | over))
+
+
+@st.composite
+def _trades(draw: st.DrawFn) -> list[Trade]:
+    has_ids = {"A": True, "B": False}
+    numbers = st.sampled_from([0, 1, 2, 3, 65_535, 65_536, 2**21 - 1, 2**21, 2**37 - 1, 2**37, BIG, 2**46])
+    found = {}
+    for _ in range(draw(st.integers(1, 60))):
+        symbol = draw(st.sampled_from(sorted(has_ids)))
+        price = Decimal(draw(st.integers(1, 10 ** draw(st.integers(1, 24)) - 1))).scaleb(-12)
+        most = min(10**24 - 1, int(Decimal(10) ** 12 / price * 10**8))
+        quantity = Decimal(draw(st.integers(1, max(1, min(most, 10 ** draw(st.integers(1, 24)) - 1))))).scaleb(-8)
+        us = draw(st.sampled_from([0, 1, 999_999, 59_999_999, 60_000_000, 119_999_999]))
+        one = Trade(
+            venue="venue",
+            symbol=symbol,
+            trade_id=draw(numbers) if has_ids[symbol] else None,
+            side=draw(st.sampled_from(["buy", "sell"])),
+            price=price,
+            quantity=quantity,
+            event_time=T0 + timedelta(microseconds=us),
+            session_id=draw(st.sampled_from(["", "01J", "01K", "01Ka"])),
+            sequence=draw(numbers),
+            row=draw(st.sampled_from([0, 1, 65_535, 65_536, 2**31 - 1])),
+        )
+        found[symbol, one.trade_id or 0, one.session_id, one.sequence, one.row] = one
+    return list({t.place: t for t in found.values()}.values())
+
+
+@seed(SEED)
+@settings(
+    max_examples=4,
+    deadline=None,
+    database=None,
+    phases=[Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+@given(batches=st.lists(_trades(), min_size=6, max_size=6))
+def test_bars_equal_the_decimal_oracle_to_the_last_digit(spark: SparkSession, batches: list[list[Trade]]) -> None:
+    print(f"CRYPTOLAKE_TEST_SEED={SEED}")
+    trades = [Trade(**(vars(t) | {"venue": f"v{i}"})) for i, batch in enumerate(batches) for t in batch]
+    assert collected(one_minute_bars(frame(spark, trades))) == bars(trades)
+
+
+def test_the_frame_has_the_columns_of_the_table(spark: SparkSession) -> None:
+    trades = frame(spark, [trade("1")])
+    candles = spark.createDataFrame([], CANDLES.schema)
+    for made in (
+        one_minute_bars(trades),
+        candle_bars(candles),
+        chosen_bars(one_minute_bars(trades), candle_bars(candles)),
+    ):
+        assert ONE_MINUTE_BARS.differences(made) == ["revised_at is missing"]
+
+
+def test_open_and_close_follow_time_then_id_as_a_number_then_session_sequence_and_row(spark: SparkSession) -> None:
+    by_id = [
+        trade("10", us=5, trade_id=9),
+        trade("11", us=5, trade_id=10),  # as text it would stand before 9
+        trade("12", us=5, trade_id=2**37 + 3),
+        trade("13", us=5, trade_id=2**62),
+        trade("14", us=5, trade_id=2**37 + 2),
+        trade("15", us=4, trade_id=2**63 - 1),
+    ]
+    by_place = [
+        trade("20", symbol="ETH-USDT", session_id="b", sequence=1),
+        trade("21", symbol="ETH-USDT", session_id="a", sequence=BIG, row=70_000),
+        trade("22", symbol="ETH-USDT", session_id="a", sequence=BIG, row=3),
+        trade("23", symbol="ETH-USDT", session_id="b", sequence=2, row=65_536),
+        trade("24", symbol="ETH-USDT", session_id="b", sequence=2, row=65_535),
+    ]
+    found = {key[1]: bar for key, bar in collected(one_minute_bars(frame(spark, by_id + by_place))).items()}
+    assert (found["BTC-USDT"]["open"], found["BTC-USDT"]["close"]) == (15, 13)
+    assert (found["ETH-USDT"]["open"], found["ETH-USDT"]["close"]) == (22, 23)
+
+
+def test_a_minute_has_both_its_edges_and_none_of_the_next(spark: SparkSession) -> None:
+    trades = [trade("1", us=-1), trade("2", us=0), trade("3", us=59_999_999), trade("4", us=60_000_000)]
+    found = collected(one_minute_bars(frame(spark, trades)))
+    assert [(bar["open"], bar["close"]) for _, bar in sorted(found.items())] == [(1, 1), (2, 3), (4, 4)]
+
+
+def test_averages_round_ties_up(spark: SparkSession) -> None:
+    # 1e-12 / 32 = 312.5e-16
+    trades = [trade("0.000000000002", row=0)] + [trade("0.000000000001", row=i, us=i) for i in range(1, 32)]
+    found = one_minute_bars(frame(spark, trades)).first()
+    assert found is not None
+    assert found.average_price == Decimal("0.0000000000010313")  # 33 / 32 = 1.03125
+    assert found.price_sum == Decimal("0.000000000033")
+
+
+def test_vwap_is_rounded_to_24_and_then_to_16_decimals(spark: SparkSession) -> None:
+    # amount / volume lies a little below the half of the 16th decimal, and 24 decimals do not show it
+    volume = 10**12 + 1
+    amount = (pow(20_000, -1, volume) * (volume - 1)) % volume
+    assert (20_000 * amount + 1) % volume == 0
+    exact = Fraction(amount, 10**20) / Fraction(volume, 10**8)
+    once, twice = half_up(exact, 16), half_up(Fraction(half_up(exact, 24)), 16)
+    assert once != twice
+    row = dict.fromkeys(CANDLES.columns) | {
+        **{"venue": "binance", "symbol": "BTC-USDT", "minute": T0, "trade_count": 3, "row": 0},
+        **dict.fromkeys(("open", "high", "low", "close"), Decimal(1)),
+        **{"volume": Decimal(volume).scaleb(-8), "buy_volume": Decimal(0), "amount": Decimal(amount).scaleb(-20)},
+    }
+    candles = spark.createDataFrame([tuple(row[c] for c in CANDLES.columns)], CANDLES.schema)
+    found = candle_bars(candles).first()
+    assert found is not None
+    assert found.vwap == twice
+    assert (found.average_price, found.price_sum, found.origin) == (None, None, "klines")
+
+
+def test_a_candle_without_trades_is_no_bar(spark: SparkSession) -> None:
+    row = dict.fromkeys(CANDLES.columns) | {"venue": "binance", "symbol": "A", "minute": T0, "trade_count": 0}
+    candles = spark.createDataFrame([tuple(row[c] for c in CANDLES.columns)], CANDLES.schema)
+    assert candle_bars(candles).count() == 0
+
+
+def test_a_sum_that_does_not_fit_is_null_and_ends_nothing(spark: SparkSession) -> None:
+    most = "999999999999.999999999999"
+    trades = [trade(most, quantity="9999999999999999.99999999", row=i) for i in range(2)]
+    found = one_minute_bars(frame(spark, trades)).first()
+    assert found is not None
+    assert (found.amount, found.vwap) == (None, None)
+    assert found.average_price == Decimal("999999999999.9999999999990000")
+    assert found.volume == Decimal("19999999999999999.99999998")
+
+
+def test_the_recorded_trades_give_the_recorded_bars(spark: SparkSession, recorded_data: Path) -> None:
+    with gzip.open(recorded_data / "binance_xrpeth_aggtrades.jsonl.gz", "rt") as lines:
+        recorded = [json.loads(line) for line in lines]
+    trades = [
+        trade(
+            t["p"],
+            quantity=t["q"],
+            trade_id=t["a"],
+            side="sell" if t["m"] else "buy",
+            event_time=datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=t["T"]),
+        )
+        for t in recorded
+    ]
+    assert len(trades) == 12_477
+    found = collected(one_minute_bars(frame(spark, trades)))
+    with gzip.open(recorded_data / "binance_xrpeth_1m.csv.gz", "rt") as lines:
+        rows = [line.strip().split(",") for line in lines][1:]
+    fields = ("open", "high", "low", "close", "volume")
+    wanted = {datetime.fromisoformat(row[0]): dict(zip(fields, map(Decimal, row[1:]), strict=True)) for row in rows}
+    assert len(wanted) == 2_469
+    assert {key[2]: {name: bar[name] for name in fields} for key, bar in found.items()} == wanted
+    assert sum(bar["trade_count"] for bar in found.values()) == 12_477
+
+
+@pytest.mark.parametrize(
+    ("heard", "counted", "origin"), [(3, 4, "klines"), (4, 4, "trades"), (5, 4, "trades"), (0, 4, "klines")]
+)
+def test_a_minute_is_of_its_trades_unless_the_candle_counts_more(
+    spark: SparkSession, heard: int, counted: int, origin: str
+) -> None:
+    from_trades = one_minute_bars(frame(spark, [trade("1", row=i) for i in range(max(heard, 1))]))
+    from_candles = one_minute_bars(frame(spark, [trade("2", row=i) for i in range(counted)])).withColumn(
+        "origin", f.lit("klines")
+    )
+    found = chosen_bars(from_trades if heard else from_trades.limit(0), from_candles).collect()
+    assert [(bar.origin, bar.trade_count) for bar in found] == [(origin, heard if origin == "trades" else counted)]
+    assert list(found[0].asDict()) == [*KEY, *VALUES]
