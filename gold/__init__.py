@@ -1,0 +1,1 @@
+"""What people read: predictions, scores and the views for BI."""

@@ -1,0 +1,65 @@
+"""Views for BI tools: naive UTC times named `*_utc`, DECIMAL(18,8) or DOUBLE, no nested types.
+
+Prices keep eight decimals; for every digit read silver.
+"""
+
+from __future__ import annotations
+
+from gold.tables import MODEL_SCORES, PREDICTIONS
+from lakehouse.view import Shape, View, ViewColumn, as_is, shaped, utc
+from silver.tables import ONE_MINUTE_BARS, SIX_MINUTE_TRENDS
+
+_MINUTE = (ViewColumn("minute_utc", "minute", Shape.NAIVE_UTC), ViewColumn("date_utc", "minute", Shape.DATE_UTC))
+
+BARS = View(
+    "gold_bi.one_minute_bars",
+    "One-minute bars.",
+    ONE_MINUTE_BARS,
+    (
+        *as_is("venue", "symbol"),
+        *_MINUTE,
+        *shaped(Shape.PRICE, "open", "high", "low", "close", "average_price", "vwap"),
+        *shaped(Shape.DOUBLE, "volume", "buy_volume", "amount"),
+        *as_is("trade_count", "origin"),
+    ),
+)
+
+TRENDS = View(
+    "gold_bi.six_minute_trends",
+    "The mean of the average prices of the last six minutes.",
+    SIX_MINUTE_TRENDS,
+    (
+        *as_is("venue", "symbol"),
+        *_MINUTE,
+        *shaped(Shape.PRICE, "average_price", "change_pct"),
+        *as_is("minutes_present", "trend"),
+    ),
+)
+
+PREDICTIONS_VIEW = View(
+    "gold_bi.predictions",
+    "Every prediction with what came of it.",
+    PREDICTIONS,
+    (
+        *as_is("model_name", "model_version", "model_role", "venue", "symbol"),
+        *utc("feature_time", "target_time", "predicted_at"),
+        *as_is("horizon_s", "direction"),
+        *shaped(Shape.DOUBLE, "prediction", "probability", "confidence"),
+        *shaped(Shape.PRICE, "price", "predicted_price", "actual_price", "actual_change"),
+        *as_is("baseline_majority", "baseline_last_direction", "correct", "label_status"),
+    ),
+)
+
+SCORES = View(
+    "gold_bi.model_scores",
+    "Every score of a model beside its baselines' on the very same rows.",
+    MODEL_SCORES,
+    (
+        *as_is("model_name", "model_version", "split", "venue", "symbol", "metric"),
+        *as_is("value", "baseline_majority", "baseline_last_direction", "n", "ties", "base_rate"),
+        *as_is("margin", "margin_low", "margin_high"),
+        *utc("from_time", "to_time", "scored_at"),
+    ),
+)
+
+VIEWS = (BARS, TRENDS, PREDICTIONS_VIEW, SCORES)

@@ -1,0 +1,1 @@
+"""Features, labels, models and the scores beside their baselines."""
