@@ -1,0 +1,1 @@
+"""SQL and BI doors to the lake."""
