@@ -1,0 +1,1 @@
+"""The roof: command line, pipeline, supervisor, local broker, audit, demo."""

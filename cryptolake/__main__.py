@@ -1,0 +1,5 @@
+"""`python -m cryptolake` is `cryptolake`."""
+
+from cryptolake.cli import main
+
+main()

@@ -1,0 +1,1 @@
+"""The second engine: proves from the tables alone what the design promises (delta-rs and exact integers, no Spark)."""

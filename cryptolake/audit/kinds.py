@@ -1,0 +1,113 @@
+"""The rows of silver that come straight from frames, and which of their columns the audit compares."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cryptolake.audit.spill import Ints
+
+TIME = pa.timestamp("us")
+PRICE, QUANTITY = pa.decimal128(24, 12), pa.decimal128(24, 8)
+VOLUME, AMOUNT = pa.decimal128(34, 8), pa.decimal128(38, 20)
+MINUTE_US = 60_000_000
+
+PLACE_COLUMNS = {"topic_id": pa.string(), "partition": pa.int32(), "offset": pa.int64(), "row": pa.int32()}
+
+
+@dataclass(frozen=True, eq=False)
+class Kind:
+    """One table of silver.
+
+    Args:
+        table: its name.
+        parsed: columns read from the frame's payload, in the order in which `Judged` has them.
+        carried: columns taken over from bronze.
+        key: names a row once; of the parsed and carried columns.
+        content: what further copies of a key must agree in.
+    """
+
+    table: str
+    parsed: Mapping[str, pa.DataType]
+    carried: Mapping[str, pa.DataType]
+    key: tuple[str, ...]
+    content: tuple[str, ...]
+
+    @property
+    def columns(self) -> dict[str, pa.DataType]:
+        """All compared columns."""
+        return {**self.carried, **self.parsed}
+
+    @property
+    def expected_schema(self) -> Any:
+        """Columns of what bronze says: place, in_flight, and those compared."""
+        return pa.schema([("place", pa.int64()), ("in_flight", pa.bool_()), *self.columns.items()])
+
+    @property
+    def stored_schema(self) -> Any:
+        """Columns of what silver holds: place, symbol, and those compared."""
+        return pa.schema([("place", pa.int64()), ("symbol", pa.string()), *self.columns.items()])
+
+    def spread(self, batch: Any) -> Ints:
+        """A number per row that all rows of one key share, to divide the rows by."""
+        if self is TRADES:
+            column = pc.coalesce(batch.column("trade_id"), batch.column("sequence"))
+            return _numbers(column)
+        column = batch.column("minute" if self is CANDLES else "from_time")
+        return np.asarray(_numbers(column.cast(pa.int64())) // MINUTE_US)
+
+
+def _numbers(column: Any) -> Ints:
+    filled = pc.fill_null(column, 0)
+    return np.asarray(filled.to_numpy(zero_copy_only=False), dtype=np.int64)
+
+
+_FROM_FRAME = {"venue": pa.string(), "topic": pa.string(), "received_at": TIME, "origin": pa.string()}
+
+TRADES = Kind(
+    table="silver.trades",
+    parsed={
+        "venue_symbol": pa.string(),
+        "trade_key": pa.string(),
+        "trade_id": pa.int64(),
+        "side": pa.string(),
+        "price": PRICE,
+        "quantity": QUANTITY,
+        "event_time": TIME,
+    },
+    carried={**_FROM_FRAME, "session_id": pa.string(), "sequence": pa.int64()},
+    key=("venue", "venue_symbol", "trade_key"),
+    content=("price", "quantity", "side"),
+)
+
+CANDLES = Kind(
+    table="silver.candles",
+    parsed={
+        "venue_symbol": pa.string(),
+        "minute": TIME,
+        "open": PRICE,
+        "high": PRICE,
+        "low": PRICE,
+        "close": PRICE,
+        "volume": VOLUME,
+        "buy_volume": VOLUME,
+        "amount": AMOUNT,
+        "trade_count": pa.int64(),
+    },
+    carried=_FROM_FRAME,
+    key=("venue", "venue_symbol", "minute"),
+    content=("open", "high", "low", "close", "volume", "buy_volume", "amount", "trade_count"),
+)
+
+GAPS = Kind(
+    table="silver.gaps",
+    parsed={"from_time": TIME, "to_time": TIME, "reason": pa.string()},
+    carried={"venue": pa.string(), "topic": pa.string()},
+    key=("venue", "from_time"),
+    content=("to_time", "reason"),
+)

@@ -1,0 +1,211 @@
+"""The tables as they were at one moment, read by delta-rs, newest things first."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError, TableNotFoundError
+
+from bronze.tables import FRAMES
+from lakehouse.errors import CryptolakeError
+from lakehouse.settings import Settings
+from silver.tables import CANDLES, GAPS, ONE_MINUTE_BARS, QUARANTINE, SIX_MINUTE_TRENDS, TRADES
+
+Columns = Mapping[str, pa.DataType]
+_PIECE_ROWS = 32_768
+
+PLAIN_READER_VERSION = 1  # above it a file's rows are not simply the table's rows (deletion vectors, renamed columns)
+
+
+class PinnedTable:
+    """One version of one table.
+
+    Args:
+        lake_folder: the folder of the tables.
+        name: schema and table.
+
+    Raises:
+        CryptolakeError: the table is not there, cannot be read, or needs a reader that this one is not.
+    """
+
+    def __init__(self, lake_folder: Path, name: str) -> None:
+        self.name = name
+        self._folder = lake_folder / name.replace(".", "/")
+        try:
+            self._table = DeltaTable(str(self._folder))
+            self.version = self._table.version()
+            self.table_id = str(self._table.metadata().id)
+            self.files = tuple(sorted(self._table.file_uris()))
+        except TableNotFoundError:
+            raise no_lake(lake_folder, name) from None
+        except DeltaError as error:
+            raise CryptolakeError(
+                f"The log of {name} cannot be read: {str(error).splitlines()[0]}", "The table is damaged; see the log."
+            ) from None
+        if self._table.protocol().min_reader_version > PLAIN_READER_VERSION:
+            raise CryptolakeError(
+                f"{name} uses table features that the audit does not read (deletion vectors or column mapping)",
+                "Rewrite the table without them.",
+            )
+
+    def mark(self, app_id: str) -> int | None:
+        """The highest version that writes under this app id have left; None when there is none."""
+        return self._table.transaction_version(app_id)
+
+    def rows(self) -> int:
+        """How many rows the table has, from the footers of its files."""
+        count = 0
+        for file in self.files:
+            try:
+                count += int(pq.read_metadata(file).num_rows)
+            except (OSError, pa.ArrowException) as error:
+                raise self._unreadable(file, error) from None
+        return count
+
+    def files_above(self, mark: int | None) -> frozenset[str]:
+        """The files whose rows were first written in a version above the mark; all of them when there is no mark.
+
+        Raises:
+            CryptolakeError: the log above the mark has been cleaned.
+        """
+        if mark is None:
+            return frozenset(self.files)
+        above, data_came = set(), False
+        for version in range(mark + 1, self.version + 1):
+            adds = self._adds(version)
+            data_came = data_came or any(add.get("dataChange", True) for add in adds)
+            # Files that only rearrange rows (OPTIMIZE) are above the mark only when newer rows can be among them.
+            above |= {str(self._folder / add["path"]) for add in adds if data_came}
+        return frozenset(file for file in self.files if file in above)
+
+    def batches(
+        self, columns: Columns, batch_bytes: int, above: Collection[str] = frozenset()
+    ) -> Iterator[tuple[bool, Any]]:
+        """Read all rows in pieces: large files in parts, small ones together.
+
+        Args:
+            columns: what to read, and the Arrow types to give it; a column that an old file lacks is null.
+            batch_bytes: about how large a piece is.
+            above: files whose rows are told apart from the others, and come after them.
+
+        Yields:
+            whether the rows are of those files, and a RecordBatch.
+
+        Raises:
+            CryptolakeError: a file is damaged or gone.
+        """
+        for apart in (False, True):
+            held: list[Any] = []
+            rows = size = 0
+            for file in (file for file in self.files if (file in above) == apart):
+                for batch in self._file_batches(file, columns, batch_bytes):
+                    held.append(batch)
+                    rows, size = rows + batch.num_rows, size + batch.nbytes
+                    if rows >= _PIECE_ROWS or size >= batch_bytes:
+                        yield apart, pa.concat_batches(held)
+                        held, rows, size = [], 0, 0
+            if held:
+                yield apart, pa.concat_batches(held)
+
+    def _file_batches(self, file: str, columns: Columns, batch_bytes: int) -> Iterator[Any]:
+        try:
+            with pq.ParquetFile(file, coerce_int96_timestamp_unit="us") as source:
+                held = [name for name in columns if name in source.schema_arrow.names]
+                size = _batch_rows(source.metadata, held, batch_bytes)
+                for batch in source.iter_batches(batch_size=size, columns=held, use_threads=False):
+                    yield _conformed(batch, columns)
+        except (OSError, pa.ArrowException) as error:
+            raise self._unreadable(file, error) from None
+
+    def _unreadable(self, file: str, error: Exception) -> CryptolakeError:
+        return CryptolakeError(
+            f"A file of {self.name} cannot be read: {file} ({str(error).splitlines()[0]})",
+            "If it was cleaned away meanwhile, audit again; otherwise the table is damaged.",
+        )
+
+    def _adds(self, version: int) -> list[dict[str, Any]]:
+        path = self._folder / "_delta_log" / f"{version:020d}.json"
+        try:
+            lines = path.read_text(encoding="utf-8").splitlines()
+        except FileNotFoundError:
+            raise CryptolakeError(
+                f"Version {version} of {self.name} is above its reader's mark and no longer in the log",
+                "Let `cryptolake run --until-idle` catch up, then audit again.",
+            ) from None
+        actions = [json.loads(line) for line in lines if line.startswith('{"add"')]
+        return [action["add"] for action in actions]
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """All tables of one audit.
+
+    Upper tables are pinned first, so that what they hold is explained by the lower ones, pinned later. Of refine's
+    four tables trades is its last write and therefore pinned before the others.
+    """
+
+    trends: PinnedTable
+    bars: PinnedTable
+    trades: PinnedTable
+    quarantine: PinnedTable
+    candles: PinnedTable
+    gaps: PinnedTable
+    frames: PinnedTable
+
+    @classmethod
+    def pin(cls, lake_folder: Path) -> Snapshot:
+        """Pin the newest version of every table, from the top down.
+
+        Raises:
+            CryptolakeError: there is no lake yet, or a table cannot be read.
+        """
+        order = (SIX_MINUTE_TRENDS, ONE_MINUTE_BARS, TRADES, QUARANTINE, CANDLES, GAPS, FRAMES)
+        return cls(*(PinnedTable(lake_folder, table.name) for table in order))
+
+    def frames_in_flight(self) -> frozenset[str]:
+        """The files of bronze that refine has not consumed yet."""
+        return self.frames.files_above(self.trades.mark(f"{TRADES.name}/refine/{self.frames.table_id}"))
+
+    def in_flight_to_bars(self, source: PinnedTable) -> frozenset[str]:
+        """The files of trades or candles that aggregate has not settled yet."""
+        return source.files_above(self.trends.mark(f"{SIX_MINUTE_TRENDS.name}/aggregate/{source.table_id}"))
+
+
+def lake_folder_of(settings: Settings) -> Path:
+    """The folder that holds the tables."""
+    return settings.home.resolve() / "lake"
+
+
+def no_lake(lake_folder: Path, name: str) -> CryptolakeError:
+    """The error of a home without tables."""
+    return CryptolakeError(
+        f"There is nothing to audit: no table {name} in {lake_folder}",
+        "Fill the lake first, e.g. with `cryptolake demo` or `cryptolake run --until-idle`.",
+    )
+
+
+def _batch_rows(metadata: Any, columns: list[str], batch_bytes: int) -> int:
+    wanted, size, rows = set(columns), 0, max(1, metadata.num_rows)
+    for group in range(metadata.num_row_groups):
+        chunks = (metadata.row_group(group).column(i) for i in range(metadata.num_columns))
+        size += sum(chunk.total_uncompressed_size for chunk in chunks if chunk.path_in_schema.split(".")[0] in wanted)
+    return int(max(256, min(65_536, batch_bytes * rows // max(1, size))))
+
+
+def _conformed(batch: Any, columns: Columns) -> Any:
+    arrays = []
+    for name, wanted in columns.items():
+        if name not in batch.schema.names:
+            arrays.append(pa.nulls(batch.num_rows, wanted))
+            continue
+        column = batch.column(name)
+        arrays.append(column if column.type == wanted else pc.cast(column, wanted))
+    return pa.RecordBatch.from_arrays(arrays, schema=pa.schema(columns.items()))

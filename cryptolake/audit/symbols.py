@@ -1,0 +1,43 @@
+"""What a venue's symbol stands for, from the tables of conf/symbols.yml."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from importlib import resources
+from typing import Any
+
+import yaml
+
+
+@lru_cache(maxsize=4096)
+def of_binance(name: str) -> tuple[str, str] | None:
+    """Split a name such as BTCUSDT into base and the longest quote asset it ends with; None when there is none."""
+    fitting = [quote for quote in _tables()["binance"]["quotes"] if name.endswith(quote) and name != quote]
+    if not fitting:
+        return None
+    quote = max(fitting, key=len)
+    base = name[: -len(quote)]
+    return (base, quote) if base.isalnum() and base.upper() == base else None
+
+
+@lru_cache(maxsize=4096)
+def of_coincap(base: str, quote: str) -> tuple[str, str] | None:
+    """Translate two asset slugs; None when one is unknown."""
+    assets = _tables()["coincap"]["assets"]
+    return (str(assets[base]), str(assets[quote])) if base in assets and quote in assets else None
+
+
+def base_and_quote(venue: str, venue_symbol: str) -> tuple[str, str] | None:
+    """Give the tickers of a symbol as silver.trades names it: BTCUSDT, or bitcoin-tether at CoinCap."""
+    if not venue.startswith("coincap-"):
+        return of_binance(venue_symbol)
+    parts = venue_symbol.split("-")
+    splits = (("-".join(parts[:i]), "-".join(parts[i:])) for i in range(1, len(parts)))
+    return next((pair for base, quote in splits if (pair := of_coincap(base, quote))), None)
+
+
+@lru_cache(maxsize=1)
+def _tables() -> Mapping[str, Any]:
+    tables: Mapping[str, Any] = yaml.safe_load((resources.files("conf") / "symbols.yml").read_text(encoding="utf-8"))
+    return tables

@@ -1,0 +1,25 @@
+"""Where the processes' logs go: a process of a supervisor logs to its standard error, a console to a file."""
+
+from __future__ import annotations
+
+import logging
+import time
+from pathlib import Path
+
+# They tell more than anyone reads.
+_CHATTY = ("kafka", "py4j", "websocket", "alembic", "mlflow")
+
+
+def log_to(path: Path | None = None) -> None:
+    """Log from INFO on, with UTC times, to a file or to standard error."""
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    handler = logging.StreamHandler() if path is None else logging.FileHandler(path, encoding="utf-8")
+    formatter = logging.Formatter("%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S")
+    formatter.converter = time.gmtime
+    handler.setFormatter(formatter)
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    for name in _CHATTY:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    # It warns of every tenth of a second that a busy machine kept it waiting.
+    logging.getLogger("kafka.net.selector").setLevel(logging.ERROR)

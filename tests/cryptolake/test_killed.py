@@ -1,0 +1,209 @@
+"""Kill -9 of every process, at random and between every two writes of a batch: the audit must not find a trace."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from simulator_process import SimulatorProcess
+
+from cryptolake.audit.run import audit
+from cryptolake.broker.local import LocalBroker, running_broker
+from lakehouse.settings import Settings, load_settings
+
+REPO_ROOT = Path(__file__).resolve().parents[2]
+# Where a write of a batch is done and the next is not; the order is that of the writes.
+BETWEEN_WRITES = (
+    "after_bronze_commit",
+    "after_gaps_commit",
+    "after_quarantine_commit",
+    "after_silver_commit",
+    "after_bars_commit",
+    "after_trends_commit",
+)
+# Each victim is killed this often at random moments.
+KILLS = int(os.environ.get("CRYPTOLAKE_TEST_KILLS", "0"))
+MARKET_FAULTS = "cut_every_s=10,duplicate_share=0.01,reorder_share=0.01,malformed_share=0.002"
+
+
+@dataclass
+class Process:
+    """One process of the pipeline, started again by the test as a supervisor would."""
+
+    arguments: list[str]
+    environment: dict[str, str]
+    log: Path
+    running: subprocess.Popen[bytes] | None = None
+    starts: int = 0
+    fault: str = ""
+    deaths: list[str] = field(default_factory=list)
+
+    def start(self, fault: str = "") -> None:
+        self.fault = fault
+        self.starts += 1
+        environment = os.environ | self.environment | {"PYTHONPATH": str(REPO_ROOT), "CRYPTOLAKE_FAULT": fault}
+        with self.log.open("ab") as log:
+            self.running = subprocess.Popen(
+                [sys.executable, "-m", "cryptolake", *self.arguments], env=environment, stdout=log, stderr=log
+            )
+
+    @property
+    def alive(self) -> bool:
+        return self.running is not None and self.running.poll() is None
+
+    def kill(self, what: Callable[[int], int] = lambda pid: pid) -> None:
+        assert self.running is not None
+        os.kill(what(self.running.pid), signal.SIGKILL)
+
+    def await_death(self, timeout_s: float) -> None:
+        assert self.running is not None
+        self.running.wait(timeout_s)
+
+    def end(self, timeout_s: float = 40) -> None:
+        if self.running is not None and self.running.poll() is None:
+            self.running.send_signal(signal.SIGTERM)
+            try:
+                self.running.wait(timeout_s)
+            except subprocess.TimeoutExpired:
+                self.running.kill()
+                self.running.wait()
+
+
+@dataclass
+class Home:
+    """A whole pipeline on a home of its own."""
+
+    settings: Settings
+    broker: LocalBroker
+    market: SimulatorProcess
+    lake: Process
+    collectors: dict[str, Process]
+
+    def restart_broker(self) -> None:
+        told = running_broker(self.settings)
+        assert told is not None
+        os.kill(told.pid, signal.SIGKILL)
+        self.broker = LocalBroker(self.settings)
+        self.broker.start()
+
+    def await_rows(self, timeout_s: float = 150) -> None:
+        """Wait until the lake of now has carried a batch."""
+        status = self.settings.home / "run" / "lake.json"
+        assert self.lake.running is not None
+        pid = self.lake.running.pid
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline and self.lake.alive:
+            if status.exists() and f'"pid": {pid}' in (text := status.read_text()) and '"batch_id"' in text:
+                return
+            time.sleep(0.2)
+        assert self.lake.alive, self.lake.log.read_text()[-3000:]
+        pytest.fail(f"the lake carried nothing within {timeout_s} s:\n{self.lake.log.read_text()[-3000:]}")
+
+
+@contextmanager
+def pipeline(folder: Path, seed: int) -> Iterator[Home]:
+    home = folder / "home"
+    settings = load_settings(home=home)
+    broker = LocalBroker(settings)
+    market = SimulatorProcess(folder / "market")
+    processes: list[Process] = []
+    try:
+        bootstrap = broker.start()
+        market.start(seed=seed, symbols=20, rate=1000, coincap_rate=5, start_back_s=1800, speed=6, faults=MARKET_FAULTS)
+        environment = {
+            "CRYPTOLAKE__KAFKA__BOOTSTRAP_SERVERS": bootstrap,
+            "CRYPTOLAKE__VENUES__BINANCE__WS_URL": market.urls["ws_url"],
+            "CRYPTOLAKE__VENUES__BINANCE__REST_URL": market.urls["rest_url"],
+            "CRYPTOLAKE__VENUES__COINCAP__WS_URL": market.urls["coincap_ws_url"],
+            "CRYPTOLAKE__COLLECTOR__STABLE_S": "3",
+            "CRYPTOLAKE__COLLECTOR__BACKOFF_MAX_S": "3",
+        }
+
+        def process(name: str, *arguments: str) -> Process:
+            made = Process(["--home", str(home), *arguments], environment, folder / f"{name}.log")
+            processes.append(made)
+            return made
+
+        collectors = {source: process(source, "collect", source) for source in ("binance", "coincap")}
+        whole = Home(settings, broker, market, process("lake", "run"), collectors)
+        yield whole
+        broker = whole.broker
+    finally:
+        for started in processes:
+            started.end()
+        market.end()
+        broker.stop()
+
+
+def jvm_of(pid: int) -> int:
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return next(int(child) for child in children if Path(f"/proc/{child}/comm").read_text().strip() == "java")
+
+
+@pytest.mark.skipif(KILLS == 0, reason="takes a quarter of an hour: set CRYPTOLAKE_TEST_KILLS=3 to run it")
+@pytest.mark.timeout(1800)
+def test_nothing_is_lost_or_doubled_whatever_is_killed(tmp_path: Path) -> None:
+    seed = int(os.environ.get("CRYPTOLAKE_TEST_SEED", random.SystemRandom().randrange(10**6)))
+    print(f"seed {seed}; CRYPTOLAKE_TEST_SEED={seed} repeats the schedule")
+    chance = random.Random(seed)  # noqa: S311 - a schedule, no secret
+    began_s = time.monotonic()
+    with pipeline(tmp_path, seed) as home:
+        for collector in home.collectors.values():
+            collector.start()
+        # Between every two writes: each start of the lake dies at the next point.
+        for point in BETWEEN_WRITES:
+            home.lake.start(fault=f"{point}:1")
+            home.lake.await_death(120)
+            assert home.lake.running is not None
+            assert home.lake.running.returncode == -signal.SIGKILL, home.lake.log.read_text()[-3000:]
+            print(f"{time.monotonic() - began_s:.0f} s: died at {point}")
+        # At random moments: each victim three times, in a random order.
+        victims = ["collector", "lake python", "lake jvm", "broker"] * KILLS
+        chance.shuffle(victims)
+        home.lake.start()
+        home.await_rows()
+        for victim in victims:
+            time.sleep(chance.uniform(0.5, 3))  # the moment of the kill is the experiment
+            print(f"{time.monotonic() - began_s:.0f} s: kill {victim}")
+            if victim == "collector":
+                collector = home.collectors[chance.choice(sorted(home.collectors))]
+                collector.kill()
+                collector.await_death(10)
+                collector.start()
+            elif victim == "broker":
+                home.restart_broker()
+            else:
+                home.lake.kill(jvm_of if victim == "lake jvm" else lambda pid: pid)
+                home.lake.await_death(60)
+                home.lake.start()
+                home.await_rows()
+        finish(home)
+        results = audit(home.settings, home.market.ledger_path)
+        assert [f"{r.name}: {r.examples}" for r in results if not r.passed] == []
+        counted = {r.name: r.counted for r in results}
+        print(counted)
+        assert counted["ledger binance"] > 10_000
+        assert counted["silver.quarantine keys"] > 0
+
+
+def finish(home: Home) -> None:
+    """Let the collectors fill what is missing, stop them, and carry all there is through the lake."""
+    home.market.fault(cut_every_s=0, duplicate_share=0, reorder_share=0, malformed_share=0)
+    time.sleep(15)  # fills of the last cuts are asked for by the collectors themselves
+    for collector in home.collectors.values():
+        collector.end()
+    home.lake.end()
+    home.lake.arguments.append("--until-idle")
+    home.lake.start()
+    home.lake.await_death(240)
+    assert home.lake.running is not None
+    assert home.lake.running.returncode == 0, home.lake.log.read_text()[-3000:]
