@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
@@ -21,6 +22,15 @@ _names = count(1)
 
 # A test run spends most of Spark's time on compiling what runs a few times: the quick compiler alone takes about half.
 os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")
+
+# For the same reason plans are interpreted, unless a test asks for `compiled` ones: what code a plan becomes matters to
+# the exactness of transforms, not to which rows a step writes.
+INTERPRETED = {
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+    "spark.sql.adaptive.enabled": "false",
+}
+COMPILED = dict.fromkeys(INTERPRETED, "true") | {"spark.sql.codegen.factoryMode": "FALLBACK"}
 
 
 @pytest.fixture(scope="session")
@@ -53,9 +63,32 @@ def settings(tmp_path: Path) -> Settings:
 @pytest.fixture(scope="session")
 def spark(session_settings: Settings) -> Iterator[SparkSession]:
     """The one Spark session of the test run, with Delta and Kafka."""
-    session = spark_session(session_settings)
+    session = spark_session(session_settings, INTERPRETED)
     yield session
     session.stop()
+
+
+@contextmanager
+def plans(spark: SparkSession, confs: dict[str, str]) -> Iterator[None]:
+    for key, value in confs.items():
+        spark.conf.set(key, value)
+    yield
+    for key, value in INTERPRETED.items():
+        spark.conf.set(key, value)
+
+
+@pytest.fixture(scope="module")
+def compiled(spark: SparkSession) -> Iterator[None]:
+    """For the tests of a module Spark compiles plans, as it does in production."""
+    with plans(spark, COMPILED):
+        yield
+
+
+@pytest.fixture(scope="module", params=[COMPILED, INTERPRETED], ids=["compiled", "interpreted"])
+def both_ways(spark: SparkSession, request: pytest.FixtureRequest) -> Iterator[None]:
+    """The tests of a module run with compiled plans and once more with interpreted ones."""
+    with plans(spark, request.param):
+        yield
 
 
 @pytest.fixture

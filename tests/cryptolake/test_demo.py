@@ -156,7 +156,7 @@ def test_a_newcomer_sees_bars_and_predictions_and_goes_on_where_he_stopped(home:
         assert wait_until(second.ready, SECOND_S, 0.5), second.text
         for stage in ("candles", "bars", "model"):
             assert second.state(stage) == "skipped", second.text
-        # the second run is ready as soon as the tables of the first one are: its own first batch may come a moment later
+        # ready means that the tables are there; the first batch of the second run may come a moment later
         assert wait_until(lambda: trades(home)[0] > kept[0], SECOND_S, 1), second.text
         assert trades(home)[1] > kept[1]
         assert sql(home, "SELECT DISTINCT model_version FROM gold.model_scores") == models, "not trained again"

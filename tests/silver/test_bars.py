@@ -24,6 +24,7 @@ from pyspark.sql import functions as f
 from silver.bars import KEY, VALUES, candle_bars, chosen_bars, one_minute_bars
 from silver.tables import CANDLES, ONE_MINUTE_BARS
 
+pytestmark = pytest.mark.usefixtures("both_ways")
 SEED = int(os.environ.get("CRYPTOLAKE_TEST_SEED") or random.randrange(2**32))  # noqa: S311
 BIG = 2**40  # ids and sequences far enough apart not to share a long
 

@@ -9,6 +9,7 @@ from datetime import UTC
 from decimal import Decimal
 from typing import Any
 
+import pytest
 from bronze_frames import time_of
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
@@ -21,6 +22,7 @@ from silver.rows import Frame, Trade
 from silver.symbols import load_symbols
 from silver.trades import canonical_trades, route_frames
 
+pytestmark = pytest.mark.usefixtures("compiled")
 SEED = int(os.environ.get("CRYPTOLAKE_TEST_SEED") or random.randrange(2**32))  # noqa: S311
 FIELDS = (
     *("symbol", "base", "quote", "venue_symbol", "trade_key", "trade_id", "side", "price", "quantity", "event_time"),

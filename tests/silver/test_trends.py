@@ -18,6 +18,7 @@ from pyspark.sql import SparkSession
 from silver.tables import SIX_MINUTE_TRENDS
 from silver.trends import TREND_VALUES, six_minute_trends
 
+pytestmark = pytest.mark.usefixtures("both_ways")
 SEED = int(os.environ.get("CRYPTOLAKE_TEST_SEED") or random.randrange(2**32))  # noqa: S311
 Averages = dict[tuple[str, str, datetime], Decimal]
 
