@@ -8,12 +8,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as f
 
 from lakehouse.settings import Settings
 from lakehouse.table import Table
-from lakehouse.table_state import CatalogTableState, LocalTableState, TableState
+from lakehouse.table_state import CatalogTableState, LocalTableState, Spans, TableState
 
 _LAST_COMMIT = "spark.databricks.delta.lastCommitVersionInSession"
 _TXN_APP = "spark.databricks.delta.write.txnAppId"
@@ -98,6 +99,16 @@ class Lake:
             .table(self.identifier(table))
         )
         return changes.where("_change_type in ('insert', 'update_postimage')").drop(*_CHANGE_COLUMNS)
+
+    def rows_between(self, table: Table, column: str, spans: Spans) -> pa.Table:
+        """Read the few rows whose time lies in one of the spans: from a folder in milliseconds, without a Spark job.
+
+        Args:
+            table: the contract.
+            column: a timestamp column of it.
+            spans: starts and ends with their zone, ends excluded; at least one.
+        """
+        return self._state(table).rows_between(column, spans)
 
     def version(self, table: Table) -> int:
         """The newest version of the table."""

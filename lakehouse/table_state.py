@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from functools import reduce
 from pathlib import Path
 from typing import Protocol
 
+import pyarrow as pa
 from deltalake import DeltaTable as RustDeltaTable
-from pyspark.sql import SparkSession
+from pyspark.sql import Column, SparkSession
 from pyspark.sql import functions as f
+
+Spans = Sequence[tuple[datetime, datetime]]  # starts and ends, ends excluded
 
 
 class TableState(Protocol):
@@ -24,6 +29,10 @@ class TableState(Protocol):
 
     def mark(self, app_id: str) -> int | None:
         """The highest version that a write with this app id has left; None when there is none."""
+        ...
+
+    def rows_between(self, column: str, spans: Spans) -> pa.Table:
+        """The rows whose time in `column` lies in one of the spans."""
         ...
 
 
@@ -48,6 +57,11 @@ class LocalTableState:
     def mark(self, app_id: str) -> int | None:
         """The transaction version of the app id."""
         return self._table().transaction_version(app_id)
+
+    def rows_between(self, column: str, spans: Spans) -> pa.Table:
+        """The rows whose time in `column` lies in one of the spans; files outside them are not opened."""
+        filters = [[(column, ">=", start), (column, "<", end)] for start, end in spans]
+        return self._table().to_pyarrow_table(filters=filters)
 
     def _table(self) -> RustDeltaTable:
         return RustDeltaTable(str(self._folder))
@@ -85,3 +99,8 @@ class CatalogTableState:
         )
         mark = noted["mark"] if noted else None
         return None if mark is None else int(mark)
+
+    def rows_between(self, column: str, spans: Spans) -> pa.Table:
+        """The rows whose time in `column` lies in one of the spans."""
+        within = ((f.col(column) >= f.lit(start)) & (f.col(column) < f.lit(end)) for start, end in spans)
+        return self._spark().read.table(self._identifier).where(reduce(Column.__or__, within)).toArrow()

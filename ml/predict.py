@@ -16,6 +16,7 @@ from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as f
 
 from gold.tables import MODEL_SCORES, PREDICTIONS
+from lakehouse.arrow import frame_of
 from lakehouse.faults import fault_point
 from lakehouse.lake import Lake, Txn
 from ml import baselines
@@ -138,7 +139,7 @@ class Predict:
             return 0
         first = min(minute for _, _, minute in wanted) - self._reach
         enough = bars.filter(pc.greater_equal(bars["minute"], pa.scalar(first, bars["minute"].type)))
-        features = with_features(self._lake.spark.createDataFrame(enough), self._ml)
+        features = with_features(frame_of(self._lake.spark, enough), self._ml)
         said = champion.pipeline.transform(features).select(
             "venue",
             "symbol",

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as f
 
+from lakehouse.arrow import frame_of
 from lakehouse.faults import fault_point
 from lakehouse.lake import Lake, Txn
 from lakehouse.table import Table
@@ -22,9 +23,8 @@ from silver.trends import MINUTES_BEFORE, TREND_VALUES, six_minute_trends
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _KEYS = pa.schema([("venue", pa.string()), ("symbol", pa.string()), ("minute", pa.timestamp("us", tz="UTC"))])
-_NEW, _CHANGED, _GONE = "new", "changed", "gone"
 
-Spans = Sequence[tuple[int, int]]
+Spans = Sequence[tuple[int, int]]  # microseconds, ends excluded
 
 
 def settle(lake: Lake, keys: Collection[BarKey], txn: Txn | None = None) -> list[BarKey]:
@@ -56,7 +56,7 @@ def keys_frame(spark: SparkSession, keys: Iterable[BarKey]) -> DataFrame:
     """Make a frame of venue, symbol and minute."""
     venues, symbols, minutes_us = zip(*keys, strict=True)
     columns = [pa.array(venues), pa.array(symbols), pa.array(minutes_us, pa.int64()).cast(_KEYS.field("minute").type)]
-    return spark.createDataFrame(pa.Table.from_arrays(columns, schema=_KEYS))
+    return frame_of(spark, pa.Table.from_arrays(columns, schema=_KEYS))
 
 
 def spans(minutes_us: Collection[int], limit: int) -> Spans:
@@ -85,71 +85,82 @@ def _settle_bars(lake: Lake, keys: Collection[BarKey]) -> list[BarKey]:
     where = spans({key.minute_us for key in keys}, lake.settings.lake.settle_ranges)
     touched = f.broadcast(keys_frame(lake.spark, keys))
     trades = _within(lake.read(TRADES), "event_time", where).withColumn("minute", minute_start(f.col("event_time")))
-    candles = _within(lake.read(CANDLES), "minute", where)
-    bars = chosen_bars(
-        one_minute_bars(trades.join(touched, [*KEY], "left_semi")),
-        candle_bars(candles.join(touched, [*KEY], "left_semi")),
-    )
-    return _write(lake, ONE_MINUTE_BARS, bars, touched, where, VALUES, None)
+    bars = one_minute_bars(trades.join(touched, [*KEY], "left_semi"))
+    candles = lake.rows_between(CANDLES, "minute", _times(where))
+    if candles.num_rows:
+        of_keys = frame_of(lake.spark, candles).join(touched, [*KEY], "left_semi")
+        bars = chosen_bars(bars, candle_bars(of_keys))
+    return _write(lake, ONE_MINUTE_BARS, bars.toArrow(), keys, where, VALUES, None)
 
 
 def _settle_trends(lake: Lake, keys: Collection[BarKey], txn: Txn | None) -> None:
     limit = lake.settings.lake.settle_ranges
     ahead = range(MINUTES_BEFORE + 1)
     looking_back = {BarKey(key.venue, key.symbol, key.minute_us + i * MINUTE_US) for key in keys for i in ahead}
-    touched = f.broadcast(keys_frame(lake.spark, looking_back))
     where = spans({key.minute_us for key in looking_back}, limit)
     seen = spans({key.minute_us - i * MINUTE_US for key in looking_back for i in (0, MINUTES_BEFORE)}, limit)
-    trends = six_minute_trends(_within(lake.read(ONE_MINUTE_BARS), "minute", seen))
-    _write(lake, SIX_MINUTE_TRENDS, trends.join(touched, [*KEY], "left_semi"), touched, where, TREND_VALUES, txn)
+    bars = lake.rows_between(ONE_MINUTE_BARS, "minute", _times(seen))
+    bars = bars.filter(pc.field("average_price").is_valid())  # there is no trend of candles
+    trends = six_minute_trends(frame_of(lake.spark, bars)).toArrow()
+    _write(lake, SIX_MINUTE_TRENDS, trends, looking_back, where, TREND_VALUES, txn)
 
 
 def _write(
     lake: Lake,
     table: Table,
-    computed: DataFrame,
-    touched: DataFrame,
+    computed: pa.Table,
+    keys: Collection[BarKey],
     where: Spans,
     values: Sequence[str],
     txn: Txn | None,
 ) -> list[BarKey]:
-    stored = _within(lake.read(table), "minute", where).join(touched, [*KEY], "left_semi")
-    # Brought here, not cached: an append to a table plans anew whatever is cached from it, which took 0.8 s a write.
-    changes = _changes(computed, stored, values).toArrow()
-    kinds = set(changes["change"].unique().to_pylist())
-    rows = lake.spark.createDataFrame(changes.filter(pc.field("change") != _GONE))
-    revised_at = f.when(f.col("change") == _CHANGED, f.current_timestamp()) if kinds != {_NEW} else f.lit(None)
-    rows = rows.withColumn("revised_at", revised_at.cast("timestamp")).select(*table.columns).coalesce(1)
-    if kinds == {_NEW}:
+    """Write of these keys what the table does not say already; return those whose row is new or changed."""
+    wanted = frozenset(keys)
+    now = _values_by_key(computed, values, wanted)
+    was = _values_by_key(lake.rows_between(table, "minute", _times(where)), values, wanted)
+    changed = {key for key in now.keys() & was.keys() if now[key] != was[key]}
+    new, gone = now.keys() - was.keys(), was.keys() - now.keys()
+    written = in_order(new | changed)
+    if not (written or gone):
+        return []
+    rows = _rows(lake.spark, computed, written, changed, table.columns)
+    if changed or gone:
+        lake.upsert(table, rows, txn, delete=keys_frame(lake.spark, gone) if gone else None, within=_sql(where))
+    else:
         lake.append(table, rows, txn)
-    elif kinds:
-        gone = lake.spark.createDataFrame(changes.filter(pc.field("change") == _GONE)) if _GONE in kinds else None
-        lake.upsert(table, rows, txn, delete=gone, within=_sql(where))
-    return _bar_keys(changes.filter(pc.field("change") != _GONE))
+    return written
 
 
-def _bar_keys(rows: pa.Table) -> list[BarKey]:
-    minutes_us = rows["minute"].cast(pa.int64())
-    columns = (rows["venue"], rows["symbol"], minutes_us)
-    return in_order([BarKey(*key) for key in zip(*(column.to_pylist() for column in columns), strict=True)])
+def _values_by_key(
+    rows: pa.Table, values: Sequence[str], wanted: Collection[BarKey]
+) -> dict[BarKey, tuple[object, ...]]:
+    found = zip(_keys_of(rows), zip(*(rows[name].to_pylist() for name in values), strict=True), strict=True)
+    return {key: value for key, value in found if key in wanted}
 
 
-def _changes(computed: DataFrame, stored: DataFrame, values: Sequence[str]) -> DataFrame:
-    now = computed.select(*KEY, f.struct(*values).alias("now"))
-    was = stored.select(*KEY, f.struct(*values).alias("was"))
-    both = now.join(was, [*KEY], "full_outer")
-    change = (
-        f.when(f.col("was").isNull(), _NEW)
-        .when(f.col("now").isNull(), _GONE)
-        .when(~f.col("now").eqNullSafe(f.col("was")), _CHANGED)
-    )
-    return both.withColumn("change", change).where("change IS NOT NULL").select(*KEY, "now.*", "change")
+def _keys_of(rows: pa.Table) -> list[BarKey]:
+    columns = (rows["venue"], rows["symbol"], rows["minute"].cast(pa.int64()))
+    return [BarKey(*key) for key in zip(*(column.to_pylist() for column in columns), strict=True)]
+
+
+def _rows(
+    spark: SparkSession,
+    computed: pa.Table,
+    written: Collection[BarKey],
+    changed: Collection[BarKey],
+    columns: list[str],
+) -> DataFrame:
+    place = {key: number for number, key in enumerate(_keys_of(computed))}
+    taken = computed.take(pa.array([place[key] for key in written], pa.int64()))
+    revised = taken.append_column("revised", pa.array([key in changed for key in written], pa.bool_()))
+    revised_at = f.when(f.col("revised"), f.current_timestamp())
+    return frame_of(spark, revised).withColumn("revised_at", revised_at).select(*columns).coalesce(1)
 
 
 def _within(frame: DataFrame, column: str, where: Spans) -> DataFrame:
     condition: Column = f.lit(False)
-    for start_us, end_us in where:
-        condition = condition | ((f.col(column) >= f.lit(_time(start_us))) & (f.col(column) < f.lit(_time(end_us))))
+    for start, end in _times(where):
+        condition = condition | ((f.col(column) >= f.lit(start)) & (f.col(column) < f.lit(end)))
     return frame.where(condition)
 
 
@@ -158,5 +169,5 @@ def _sql(where: Spans) -> str:
     return f"t.minute >= timestamp_micros({first_us}) AND t.minute < timestamp_micros({end_us})"
 
 
-def _time(us: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=us)
+def _times(where: Spans) -> list[tuple[datetime, datetime]]:
+    return [(_EPOCH + timedelta(microseconds=start), _EPOCH + timedelta(microseconds=end)) for start, end in where]

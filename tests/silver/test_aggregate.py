@@ -288,6 +288,15 @@ def test_trades_and_candles_give_the_same_tables_whichever_comes_first(
     assert other.restart() == 0  # the mark on candles has been carried along
 
 
+def test_a_trend_goes_when_a_candle_takes_its_only_bar(world: World) -> None:
+    world.batch(trade(1, 0.5))
+    world.aggregate.close_all()
+    assert len(world.trends()) == 1
+    world.candles((0, "50", 4))
+    assert {bar["origin"] for bar in world.bars().values()} == {"klines"}
+    assert world.trends() == {}
+
+
 def test_any_order_of_trades_ends_with_the_same_tables(world: World) -> None:
     print(f"CRYPTOLAKE_TEST_SEED={SEED}")
     rng = random.Random(SEED)  # noqa: S311
