@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lock clean
+.PHONY: help setup demo test kills check lock clean
 
 BIN := .venv/bin
 
@@ -19,6 +19,10 @@ demo: setup ## set up and run the main job on a simulated market; Ctrl-C ends it
 test: ## set up and run the tests
 	@sh scripts/setup.sh dev
 	$(BIN)/python -m pytest
+
+kills: ## kill -9 of every process, three times each and between every two writes (a quarter of an hour)
+	@sh scripts/setup.sh dev
+	CRYPTOLAKE_TEST_KILLS=all $(BIN)/python -m pytest -n 0 -s tests/cryptolake/test_killed.py
 
 check: ## set up and check style, types and the direction of imports
 	@sh scripts/setup.sh dev

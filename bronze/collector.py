@@ -187,6 +187,7 @@ class Collector:
             "last_frame_at_us": self._last_frame_at_us,
             "reconnects": sum(feed.reconnects for feed in self._feeds),
             "fills": self._fill.fills if self._fill else 0,
+            "missing_ids": self._fill.missing_ids() if self._fill else None,
         }
 
 

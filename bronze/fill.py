@@ -63,6 +63,11 @@ class Fill(threading.Thread):
         """A connection was opened: what was traded before it and shown by no later trade is asked for soon."""
         self._opened_at = time.monotonic()
 
+    def missing_ids(self) -> int:
+        """How many ids are known to be missing, those not waited for long enough included."""
+        holes = self._spool.ask(lambda coverage: coverage.holes(float("inf")))
+        return sum(hole.last - hole.first + 1 for hole in holes)
+
     def run(self) -> None:
         """Fill until stopped."""
         try:

@@ -18,6 +18,8 @@ from simulator_process import SimulatorProcess
 
 from cryptolake.audit.run import audit
 from cryptolake.broker.local import LocalBroker, running_broker
+from cryptolake.run_files import read_json
+from cryptolake.waiting import wait_until
 from lakehouse.settings import Settings, load_settings
 
 REPO_ROOT = Path(__file__).resolve().parents[2]
@@ -25,13 +27,17 @@ REPO_ROOT = Path(__file__).resolve().parents[2]
 BETWEEN_WRITES = (
     "after_bronze_commit",
     "after_gaps_commit",
+    "after_candles_commit",
     "after_quarantine_commit",
     "after_silver_commit",
     "after_bars_commit",
     "after_trends_commit",
 )
-# Each victim is killed this often at random moments.
-KILLS = int(os.environ.get("CRYPTOLAKE_TEST_KILLS", "0"))
+BETWEEN_PREDICTIONS = ("after_predictions_commit", "after_labels_commit")
+# `make kills` goes through all points and kills every victim three times, which takes a quarter of an hour; `make test`
+# draws a few points and kills every victim once.
+WHOLE = os.environ.get("CRYPTOLAKE_TEST_KILLS") == "all"
+KILLS = 3 if WHOLE else 1
 MARKET_FAULTS = "cut_every_s=10,duplicate_share=0.01,reorder_share=0.01,malformed_share=0.002"
 
 
@@ -95,6 +101,19 @@ class Home:
         self.broker = LocalBroker(self.settings)
         self.broker.start()
 
+    def die_at(self, point: str) -> None:
+        """Start the lake and wait until it has killed itself there."""
+        self.lake.start(fault=f"{point}:1")
+        self.lake.await_death(240)
+        assert self.lake.running is not None
+        assert self.lake.running.returncode == -signal.SIGKILL, self.lake.log.read_text()[-3000:]
+
+    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run one command on this home to its end."""
+        command = [sys.executable, "-m", "cryptolake", "--home", str(self.settings.home), *arguments]
+        environment = os.environ | self.lake.environment | {"PYTHONPATH": str(REPO_ROOT)}
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=240)
+
     def await_rows(self, timeout_s: float = 150) -> None:
         """Wait until the lake of now has carried a batch."""
         status = self.settings.home / "run" / "lake.json"
@@ -118,7 +137,8 @@ def pipeline(folder: Path, seed: int) -> Iterator[Home]:
     processes: list[Process] = []
     try:
         bootstrap = broker.start()
-        market.start(seed=seed, symbols=20, rate=1000, coincap_rate=5, start_back_s=1800, speed=6, faults=MARKET_FAULTS)
+        # It starts less than the horizon back, so that predictions are in time, and their outcomes come soon.
+        market.start(seed=seed, symbols=20, rate=1000, coincap_rate=5, start_back_s=350, speed=6, faults=MARKET_FAULTS)
         environment = {
             "CRYPTOLAKE__KAFKA__BOOTSTRAP_SERVERS": bootstrap,
             "CRYPTOLAKE__VENUES__BINANCE__WS_URL": market.urls["ws_url"],
@@ -149,7 +169,6 @@ def jvm_of(pid: int) -> int:
     return next(int(child) for child in children if Path(f"/proc/{child}/comm").read_text().strip() == "java")
 
 
-@pytest.mark.skipif(KILLS == 0, reason="takes a quarter of an hour: set CRYPTOLAKE_TEST_KILLS=3 to run it")
 @pytest.mark.timeout(1800)
 def test_nothing_is_lost_or_doubled_whatever_is_killed(tmp_path: Path) -> None:
     seed = int(os.environ.get("CRYPTOLAKE_TEST_SEED", random.SystemRandom().randrange(10**6)))
@@ -159,14 +178,15 @@ def test_nothing_is_lost_or_doubled_whatever_is_killed(tmp_path: Path) -> None:
     with pipeline(tmp_path, seed) as home:
         for collector in home.collectors.values():
             collector.start()
+        if WHOLE:
+            succeed(home.command("backfill", "klines", "--days", "1"))
         # Between every two writes: each start of the lake dies at the next point.
-        for point in BETWEEN_WRITES:
-            home.lake.start(fault=f"{point}:1")
-            home.lake.await_death(120)
-            assert home.lake.running is not None
-            assert home.lake.running.returncode == -signal.SIGKILL, home.lake.log.read_text()[-3000:]
+        for point in points(chance):
+            home.die_at(point)
             print(f"{time.monotonic() - began_s:.0f} s: died at {point}")
-        # At random moments: each victim three times, in a random order.
+        if WHOLE:
+            kill_between_predictions(home)
+        # At random moments, in a random order.
         victims = ["collector", "lake python", "lake jvm", "broker"] * KILLS
         chance.shuffle(victims)
         home.lake.start()
@@ -195,10 +215,46 @@ def test_nothing_is_lost_or_doubled_whatever_is_killed(tmp_path: Path) -> None:
         assert counted["silver.quarantine keys"] > 0
 
 
+def points(chance: random.Random) -> list[str]:
+    """Where the lake is to die: everywhere, or at two points that need no candles."""
+    without_candles = [point for point in BETWEEN_WRITES if point != "after_candles_commit"]
+    drawn = BETWEEN_WRITES if WHOLE else chance.sample(without_candles, 2)
+    return [point for point in BETWEEN_WRITES if point in drawn]
+
+
+def kill_between_predictions(home: Home) -> None:
+    home.lake.start()
+    home.await_rows()
+    succeed(home.command("train"))
+    home.lake.end()
+    for point in BETWEEN_PREDICTIONS:
+        home.die_at(point)
+        print(f"died at {point}")
+
+
+def succeed(done: subprocess.CompletedProcess[str]) -> None:
+    assert done.returncode == 0, done.stderr
+
+
+class Filled:
+    """Whether no id has been missing for some seconds: the last connection asks for what no later trade shows, too."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._status = settings.home / "run" / "collector-binance.json"
+        self._since_s: float | None = None
+
+    def __call__(self) -> bool:
+        if read_json(self._status).get("missing_ids") != 0:
+            self._since_s = None
+        elif self._since_s is None:
+            self._since_s = time.monotonic()
+        return self._since_s is not None and time.monotonic() - self._since_s > 8
+
+
 def finish(home: Home) -> None:
     """Let the collectors fill what is missing, stop them, and carry all there is through the lake."""
     home.market.fault(cut_every_s=0, duplicate_share=0, reorder_share=0, malformed_share=0)
-    time.sleep(15)  # fills of the last cuts are asked for by the collectors themselves
+    assert wait_until(Filled(home.settings), 120, 0.5), "ids are still missing"
     for collector in home.collectors.values():
         collector.end()
     home.lake.end()
