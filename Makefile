@@ -20,7 +20,7 @@ test: ## set up and run the tests
 	@sh scripts/setup.sh dev
 	$(BIN)/python -m pytest
 
-kills: ## kill -9 of every process, three times each and between every two writes (a quarter of an hour)
+kills: ## kill -9 of every process, three times each and between every two writes (half an hour)
 	@sh scripts/setup.sh dev
 	CRYPTOLAKE_TEST_KILLS=all $(BIN)/python -m pytest -n 0 -s tests/cryptolake/test_killed.py
 

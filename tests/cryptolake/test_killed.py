@@ -34,10 +34,11 @@ BETWEEN_WRITES = (
     "after_trends_commit",
 )
 BETWEEN_PREDICTIONS = ("after_predictions_commit", "after_labels_commit")
-# `make kills` goes through all points and kills every victim three times, which takes a quarter of an hour; `make test`
+# `make kills` goes through all points and kills every victim three times, which takes half an hour; `make test`
 # draws a few points and kills every victim once.
 WHOLE = os.environ.get("CRYPTOLAKE_TEST_KILLS") == "all"
 KILLS = 3 if WHOLE else 1
+RATE = 1000 if WHOLE else 200  # trades/s
 MARKET_FAULTS = "cut_every_s=10,duplicate_share=0.01,reorder_share=0.01,malformed_share=0.002"
 
 
@@ -138,7 +139,7 @@ def pipeline(folder: Path, seed: int) -> Iterator[Home]:
     try:
         bootstrap = broker.start()
         # It starts less than the horizon back, so that predictions are in time, and their outcomes come soon.
-        market.start(seed=seed, symbols=20, rate=1000, coincap_rate=5, start_back_s=350, speed=6, faults=MARKET_FAULTS)
+        market.start(seed=seed, symbols=20, rate=RATE, coincap_rate=5, start_back_s=350, speed=6, faults=MARKET_FAULTS)
         environment = {
             "CRYPTOLAKE__KAFKA__BOOTSTRAP_SERVERS": bootstrap,
             "CRYPTOLAKE__VENUES__BINANCE__WS_URL": market.urls["ws_url"],
