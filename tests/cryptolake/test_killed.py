@@ -105,7 +105,7 @@ class Home:
     def die_at(self, point: str) -> None:
         """Start the lake and wait until it has killed itself there."""
         self.lake.start(fault=f"{point}:1")
-        self.lake.await_death(240)
+        self.lake.await_death(300)
         assert self.lake.running is not None
         assert self.lake.running.returncode == -signal.SIGKILL, self.lake.log.read_text()[-3000:]
 
@@ -115,7 +115,7 @@ class Home:
         environment = os.environ | self.lake.environment | {"PYTHONPATH": str(REPO_ROOT)}
         return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=240)
 
-    def await_rows(self, timeout_s: float = 150) -> None:
+    def await_rows(self, timeout_s: float = 300) -> None:
         """Wait until the lake of now has carried a batch."""
         status = self.settings.home / "run" / "lake.json"
         assert self.lake.running is not None
