@@ -130,7 +130,9 @@ class Land:
             raise CryptolakeError(
                 "A topic was deleted while its records were on the way to bronze", "Start again: the others go on."
             )
-        version = self._lake.append(FRAMES, frames, Txn(self._app_id(), batch_id))
+        rows = sum(row["rows"] for row in found)
+        files = 1 + rows // self._lake.settings.lake.rows_per_file
+        version = self._lake.append(FRAMES, frames.coalesce(files), Txn(self._app_id(), batch_id))
         if version is None:
             raise CryptolakeError(
                 f"The checkpoint {self._checkpoint} is older than bronze: batch {batch_id} brings new rows under a"
@@ -139,7 +141,7 @@ class Land:
             )
         fault_point("after_bronze_commit")
         self._landed |= {(row["topic_id"], row["partition"]): row["last"] for row in found}
-        return Landed(frames, version, sum(row["rows"] for row in found))
+        return Landed(frames, version, rows)
 
     def refresh_topic_ids(self) -> None:
         """Ask the broker for its topics and refuse one that was made anew.
@@ -163,7 +165,9 @@ class Land:
 
     def _new_frames(self, records: DataFrame) -> tuple[DataFrame, list[Row]]:
         now = dt.datetime.now(dt.UTC)
-        frames = frames_above(frames_of_records(records, self._topic_ids, now), self._landed).persist()
+        # Kafka gives a task for every partition of every topic: 18 tasks for 2,000 frames, in each job of each step.
+        tasks = records.sparkSession.sparkContext.defaultParallelism
+        frames = frames_above(frames_of_records(records, self._topic_ids, now), self._landed).coalesce(tasks).persist()
         found = (
             frames.groupBy("topic_id", "partition")
             .agg(f.max("offset").alias("last"), f.count(f.lit(1)).alias("rows"))
