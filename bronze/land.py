@@ -131,8 +131,7 @@ class Land:
                 "A topic was deleted while its records were on the way to bronze", "Start again: the others go on."
             )
         rows = sum(row["rows"] for row in found)
-        files = 1 + rows // self._lake.settings.lake.rows_per_file
-        version = self._lake.append(FRAMES, frames.coalesce(files), Txn(self._app_id(), batch_id))
+        version = self._lake.append(FRAMES, self._lake.in_few_files(frames, rows), Txn(self._app_id(), batch_id))
         if version is None:
             raise CryptolakeError(
                 f"The checkpoint {self._checkpoint} is older than bronze: batch {batch_id} brings new rows under a"

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections import deque
 from collections.abc import Mapping
-from pathlib import Path
 
+from cryptolake.run_files import run_file, write_json
 from lakehouse.settings import Settings
 
 _WINDOW_S = 10.0
@@ -22,8 +21,7 @@ class LakeStatus:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._path = settings.home.resolve() / "run" / "lake.json"
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._path = run_file(settings, "lake")
         self._started_at_us = time.time_ns() // 1000
         self._recent: deque[tuple[float, int]] = deque()
         self._batch: dict[str, object] = {}
@@ -58,6 +56,4 @@ class LakeStatus:
             "rows_per_s": round(sum(rows for _, rows in self._recent) / _WINDOW_S, 1),
             **self._batch,
         }
-        beside = self._path.with_suffix(f".{os.getpid()}.tmp")
-        beside.write_text(json.dumps(status), encoding="utf-8")
-        Path(beside).replace(self._path)
+        write_json(self._path, status)

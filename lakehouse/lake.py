@@ -132,6 +132,10 @@ class Lake:
         """The app id under which a step marks what it has consumed of a source table."""
         return f"{target.name}/{step}/{self.table_id(source)}"
 
+    def in_few_files(self, frame: DataFrame, rows: int) -> DataFrame:
+        """Make a frame of so many rows be written as one file for every `rows_per_file`, not as one for every task."""
+        return frame.coalesce(1 + rows // self.settings.lake.rows_per_file)
+
     def append(self, table: Table, frame: DataFrame, txn: Txn | None = None) -> int | None:
         """Append rows in one commit.
 

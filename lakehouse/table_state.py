@@ -16,6 +16,11 @@ from pyspark.sql import functions as f
 Spans = Sequence[tuple[datetime, datetime]]  # starts and ends, ends excluded
 
 
+def within(column: str, spans: Spans) -> Column:
+    """Say whether a time lies in one of the spans, of which there is at least one."""
+    return reduce(Column.__or__, ((f.col(column) >= f.lit(a)) & (f.col(column) < f.lit(b)) for a, b in spans))
+
+
 class TableState(Protocol):
     """Reads the state of one table."""
 
@@ -102,5 +107,4 @@ class CatalogTableState:
 
     def rows_between(self, column: str, spans: Spans) -> pa.Table:
         """The rows whose time in `column` lies in one of the spans."""
-        within = ((f.col(column) >= f.lit(start)) & (f.col(column) < f.lit(end)) for start, end in spans)
-        return self._spark().read.table(self._identifier).where(reduce(Column.__or__, within)).toArrow()
+        return self._spark().read.table(self._identifier).where(within(column, spans)).toArrow()

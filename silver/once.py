@@ -9,7 +9,7 @@ from pyspark.sql import SparkSession
 
 # The minutes in such a plan are literals, so code generated for it is new each time, in every task of every stage: for
 # ten trades of two symbols 6.3 s of a settled minute, 3.5 s without. Re-planning by AQE doubles the number of jobs.
-_CONFS = {
+RUN_ONCE_CONF = {
     "spark.sql.codegen.wholeStage": "false",
     "spark.sql.codegen.factoryMode": "NO_CODEGEN",
     "spark.sql.adaptive.enabled": "false",
@@ -19,8 +19,8 @@ _CONFS = {
 @contextmanager
 def run_once(spark: SparkSession) -> Iterator[None]:
     """Spare plans that differ every time, and read little, the cost of compiling and re-planning them."""
-    before = {key: spark.conf.get(key) for key in _CONFS}
-    for key, value in _CONFS.items():
+    before = {key: spark.conf.get(key) for key in RUN_ONCE_CONF}
+    for key, value in RUN_ONCE_CONF.items():
         spark.conf.set(key, value)
     try:
         yield

@@ -112,8 +112,8 @@ class Refine:
     def _append(self, table: Table, rows: DataFrame | None, count: int, version: int, fault: str) -> int | None:
         if rows is None:
             return None
-        files = 1 + count // self._lake.settings.lake.rows_per_file
-        written = self._lake.append(table, rows.coalesce(files), Txn(self._app_id(table), version))
+        files = self._lake.in_few_files(rows, count)
+        written = self._lake.append(table, files, Txn(self._app_id(table), version))
         fault_point(fault)
         return written
 

@@ -8,13 +8,14 @@ from itertools import pairwise
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as f
 
 from lakehouse.arrow import frame_of
 from lakehouse.faults import fault_point
 from lakehouse.lake import Lake, Txn
 from lakehouse.table import Table
+from lakehouse.table_state import within
 from silver.bars import KEY, VALUES, candle_bars, chosen_bars, minute_start, one_minute_bars
 from silver.closing import MINUTE_US, BarKey, in_order
 from silver.once import run_once
@@ -84,9 +85,12 @@ def spans(minutes_us: Collection[int], limit: int) -> Spans:
 def _settle_bars(lake: Lake, keys: Collection[BarKey]) -> list[BarKey]:
     where = spans({key.minute_us for key in keys}, lake.settings.lake.settle_ranges)
     touched = f.broadcast(keys_frame(lake.spark, keys))
-    trades = _within(lake.read(TRADES), "event_time", where).withColumn("minute", minute_start(f.col("event_time")))
+    times = _times(where)
+    trades = (
+        lake.read(TRADES).where(within("event_time", times)).withColumn("minute", minute_start(f.col("event_time")))
+    )
     bars = one_minute_bars(trades.join(touched, [*KEY], "left_semi"))
-    candles = lake.rows_between(CANDLES, "minute", _times(where))
+    candles = lake.rows_between(CANDLES, "minute", times)
     if candles.num_rows:
         of_keys = frame_of(lake.spark, candles).join(touched, [*KEY], "left_semi")
         bars = chosen_bars(bars, candle_bars(of_keys))
@@ -116,14 +120,16 @@ def _write(
 ) -> list[BarKey]:
     """Write of these keys what the table does not say already; return those whose row is new or changed."""
     wanted = frozenset(keys)
-    now = _values_by_key(computed, values, wanted)
-    was = _values_by_key(lake.rows_between(table, "minute", _times(where)), values, wanted)
+    stored = lake.rows_between(table, "minute", _times(where))
+    found = _keys_of(computed)
+    now = _values_by_key(found, computed, values, wanted)
+    was = _values_by_key(_keys_of(stored), stored, values, wanted)
     changed = {key for key in now.keys() & was.keys() if now[key] != was[key]}
     new, gone = now.keys() - was.keys(), was.keys() - now.keys()
     written = in_order(new | changed)
     if not (written or gone):
         return []
-    rows = _rows(lake.spark, computed, written, changed, table.columns)
+    rows = _rows(lake.spark, found, computed, written, changed)
     if changed or gone:
         lake.upsert(table, rows, txn, delete=keys_frame(lake.spark, gone) if gone else None, within=_sql(where))
     else:
@@ -132,9 +138,9 @@ def _write(
 
 
 def _values_by_key(
-    rows: pa.Table, values: Sequence[str], wanted: Collection[BarKey]
+    keys: Sequence[BarKey], rows: pa.Table, values: Sequence[str], wanted: Collection[BarKey]
 ) -> dict[BarKey, tuple[object, ...]]:
-    found = zip(_keys_of(rows), zip(*(rows[name].to_pylist() for name in values), strict=True), strict=True)
+    found = zip(keys, zip(*(rows[name].to_pylist() for name in values), strict=True), strict=True)
     return {key: value for key, value in found if key in wanted}
 
 
@@ -145,23 +151,16 @@ def _keys_of(rows: pa.Table) -> list[BarKey]:
 
 def _rows(
     spark: SparkSession,
+    keys: Sequence[BarKey],
     computed: pa.Table,
     written: Collection[BarKey],
     changed: Collection[BarKey],
-    columns: list[str],
 ) -> DataFrame:
-    place = {key: number for number, key in enumerate(_keys_of(computed))}
+    place = {key: number for number, key in enumerate(keys)}
     taken = computed.take(pa.array([place[key] for key in written], pa.int64()))
     revised = taken.append_column("revised", pa.array([key in changed for key in written], pa.bool_()))
     revised_at = f.when(f.col("revised"), f.current_timestamp())
-    return frame_of(spark, revised).withColumn("revised_at", revised_at).select(*columns).coalesce(1)
-
-
-def _within(frame: DataFrame, column: str, where: Spans) -> DataFrame:
-    condition: Column = f.lit(False)
-    for start, end in _times(where):
-        condition = condition | ((f.col(column) >= f.lit(start)) & (f.col(column) < f.lit(end)))
-    return frame.where(condition)
+    return frame_of(spark, revised).withColumn("revised_at", revised_at).drop("revised").coalesce(1)
 
 
 def _sql(where: Spans) -> str:

@@ -24,6 +24,25 @@ AVERAGE = DecimalType(28, 16)
 CHANGE_PCT = DecimalType(18, 8)
 
 
+def _minute_of_symbol() -> list[StructField]:
+    return [
+        column("venue", StringType(), "the market"),
+        column("symbol", StringType(), "canonical BASE-QUOTE"),
+        column("minute", TimestampType(), "start of the minute (UTC)"),
+    ]
+
+
+def _prices_and_volumes() -> list[StructField]:
+    return [
+        column("open", PRICE, "first price"),
+        column("high", PRICE, "highest price"),
+        column("low", PRICE, "lowest price"),
+        column("close", PRICE, "last price"),
+        column("volume", VOLUME, "base units traded"),
+        column("buy_volume", VOLUME, "of which bought by takers"),
+    ]
+
+
 def _provenance() -> list[StructField]:
     return [
         column("topic_id", StringType(), "Kafka's id of the topic"),
@@ -70,16 +89,9 @@ CANDLES = Table(
     comment="The venue's own closed one-minute candles, once each; they stand for minutes before we listened.",
     schema=StructType(
         [
-            column("venue", StringType(), "the market"),
-            column("symbol", StringType(), "canonical BASE-QUOTE"),
-            column("minute", TimestampType(), "start of the minute (UTC)"),
+            *_minute_of_symbol(),
             column("venue_symbol", StringType(), "the venue's own name of the symbol"),
-            column("open", PRICE, "first price"),
-            column("high", PRICE, "highest price"),
-            column("low", PRICE, "lowest price"),
-            column("close", PRICE, "last price"),
-            column("volume", VOLUME, "base units traded"),
-            column("buy_volume", VOLUME, "of which bought by takers"),
+            *_prices_and_volumes(),
             column("amount", AMOUNT, "quote units traded"),
             column("trade_count", LongType(), "number of trades"),
             column("received_at", TimestampType(), "when the collector received it (UTC, us)"),
@@ -142,15 +154,8 @@ ONE_MINUTE_BARS = Table(
     comment="One-minute bars, exact, from trades or, before we listened, from the venue's candles.",
     schema=StructType(
         [
-            column("venue", StringType(), "the market"),
-            column("symbol", StringType(), "canonical BASE-QUOTE"),
-            column("minute", TimestampType(), "start of the minute (UTC)"),
-            column("open", PRICE, "first price"),
-            column("high", PRICE, "highest price"),
-            column("low", PRICE, "lowest price"),
-            column("close", PRICE, "last price"),
-            column("volume", VOLUME, "base units traded"),
-            column("buy_volume", VOLUME, "of which bought by takers"),
+            *_minute_of_symbol(),
+            *_prices_and_volumes(),
             column("amount", AMOUNT, "sum of price x quantity, quote units"),
             column("price_sum", AMOUNT, "sum of prices; null from candles"),
             column("average_price", AVERAGE, "price_sum / trade_count, half up; null from candles"),

@@ -16,6 +16,7 @@ from cryptolake.broker.local import LocalBroker
 from lakehouse.lake import Lake
 from lakehouse.session import spark_session
 from lakehouse.settings import Settings, load_settings
+from silver.once import RUN_ONCE_CONF
 
 REPO_ROOT = Path(__file__).resolve().parents[1]
 _names = count(1)
@@ -25,11 +26,7 @@ os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")
 
 # For the same reason plans are interpreted, unless a test asks for `compiled` ones: what code a plan becomes matters to
 # the exactness of transforms, not to which rows a step writes.
-INTERPRETED = {
-    "spark.sql.codegen.wholeStage": "false",
-    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
-    "spark.sql.adaptive.enabled": "false",
-}
+INTERPRETED = RUN_ONCE_CONF
 COMPILED = dict.fromkeys(INTERPRETED, "true") | {"spark.sql.codegen.factoryMode": "FALLBACK"}
 
 
