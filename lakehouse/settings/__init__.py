@@ -1,0 +1,44 @@
+"""One frozen tree of settings: conf/base.yml, then conf/<target>.yml, then the environment, then flags."""
+
+from lakehouse.settings.collector import CollectorSettings, SpoolSettings
+from lakehouse.settings.kafka import KafkaSettings
+from lakehouse.settings.lake import InboxSettings, LakeSettings, SchemaNames, SparkSettings
+from lakehouse.settings.loading import load_settings
+from lakehouse.settings.models import MlflowSettings, MlSettings
+from lakehouse.settings.processes import DemoSettings, SupervisorSettings
+from lakehouse.settings.readers import AuditSettings, ServingSettings
+from lakehouse.settings.section import Section
+from lakehouse.settings.simulator import (
+    SimulatorFaultSettings,
+    SimulatorLimitSettings,
+    SimulatorMarketSettings,
+    SimulatorSettings,
+)
+from lakehouse.settings.tree import Settings
+from lakehouse.settings.venues import BinanceSettings, CoinCapSettings, VenueSettings
+
+__all__ = [
+    "AuditSettings",
+    "BinanceSettings",
+    "CoinCapSettings",
+    "CollectorSettings",
+    "DemoSettings",
+    "InboxSettings",
+    "KafkaSettings",
+    "LakeSettings",
+    "MlSettings",
+    "MlflowSettings",
+    "SchemaNames",
+    "Section",
+    "ServingSettings",
+    "Settings",
+    "SimulatorFaultSettings",
+    "SimulatorLimitSettings",
+    "SimulatorMarketSettings",
+    "SimulatorSettings",
+    "SparkSettings",
+    "SpoolSettings",
+    "SupervisorSettings",
+    "VenueSettings",
+    "load_settings",
+]

@@ -1,0 +1,46 @@
+"""The lake: its names, its steps, its session, and who may ask its owner."""
+
+from __future__ import annotations
+
+from lakehouse.settings.section import Section
+
+
+class SchemaNames(Section):
+    """What the schemas are called on Databricks; locally they are folders under their own names."""
+
+    bronze: str
+    silver: str
+    gold: str
+
+
+class LakeSettings(Section):
+    """The lake's steps: when a minute closes, how much one batch takes."""
+
+    catalog: str | None
+    schemas: SchemaNames
+    lateness_s: int
+    clock_skew_s: int
+    correction_interval_s: int
+    settle_keys: int
+    settle_ranges: int
+    drain_versions: int
+    trigger_interval_ms: int
+    max_offsets_per_trigger: int
+    rows_per_file: int
+    restart_limit: int
+    restart_backoff_s: float
+
+
+class SparkSettings(Section):
+    """The local Spark session."""
+
+    master: str
+    driver_memory: str
+    log_level: str
+
+
+class InboxSettings(Section):
+    """What commands ask of the owner of the lake."""
+
+    answer_timeout_s: float
+    owner_return_s: float

@@ -1,0 +1,30 @@
+"""Those who read the lake: its doors, and the audit."""
+
+from __future__ import annotations
+
+from lakehouse.settings.section import Section
+
+
+class ServingSettings(Section):
+    """The doors to the lake."""
+
+    thrift_port: int
+    thrift_memory: str
+
+
+class AuditSettings(Section):
+    """The audit.
+
+    Args:
+        rows_per_part: rows of one table held in memory at once; the rest waits on disk.
+        batch_bytes: how much of a file is read at once.
+        examples: failures shown per check.
+        gap_slack_s: how far a missing trade's time may lie outside a recorded disconnect, as clocks differ.
+        ledger_live_s: while a collector runs, the last seconds of its venue are still on their way.
+    """
+
+    rows_per_part: int
+    batch_bytes: int
+    examples: int
+    gap_slack_s: float
+    ledger_live_s: float
