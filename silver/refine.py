@@ -1,10 +1,11 @@
-"""The step that turns bronze frames into exact trades, candles and gaps, and quarantines what cannot be used."""
+"""The step that turns bronze frames into the exact rows of silver, and quarantines what cannot be used."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import reduce
+from typing import NamedTuple
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as f
@@ -13,15 +14,14 @@ from bronze.tables import FRAMES
 from lakehouse.faults import fault_point
 from lakehouse.lake import COMMIT_VERSION, Lake, Txn
 from lakehouse.table import Table
-from silver import candles, gaps
 from silver.copies import CONFLICT, NEW, SAME, VERDICT, conflicts, judge_copies
 from silver.high_water import HighWater, Span, number_columns
+from silver.kinds import BESIDE_TRADES, CANDLE, ROW_KINDS, TRADE, RowKind
 from silver.quality import RULE_VERSION
-from silver.strict import FRAME_ID, KIND, parse_strictly, rows_of_kind
-from silver.tables import CANDLES, GAPS, QUARANTINE, TRADES
+from silver.rows import Rejected
+from silver.strict import FRAME_ID, KIND, parse_strictly, rejected_rows, rows_of_kind
+from silver.tables import QUARANTINE, TRADES
 from silver.trades import CONTROL_ROUTE, ROUTE, STRICT_ROUTE, TRADE_ROUTE, canonical_trades, route_frames
-
-_TRADE_VALUES = ("price", "quantity", "side")
 
 
 @dataclass
@@ -33,7 +33,7 @@ class Refined:
         trades_version: the version they were appended in; None when nothing was.
         candles: the rows appended to silver.candles; None when there were none.
         candles_version: the version they were appended in; None when nothing was.
-        counts: rows by what became of them: frames, control, trades, candles, gaps, copies, quarantined.
+        counts: rows by what became of them: frames, control, copies, quarantined, and one count for each table.
     """
 
     trades: DataFrame
@@ -59,7 +59,7 @@ class Refine:
 
     name = "refine"
     reads: tuple[Table, ...] = (FRAMES,)
-    writes: tuple[Table, ...] = (GAPS, CANDLES, QUARANTINE, TRADES)
+    writes: tuple[Table, ...] = (*(kind.table for kind in BESIDE_TRADES), QUARANTINE, TRADES)
 
     def __init__(self, lake: Lake) -> None:
         self._lake = lake
@@ -97,17 +97,20 @@ class Refine:
             self._lake.append(TRADES, nothing, Txn(self._app_id(TRADES), landed))
 
     def _write(self, batch: _Batch, version: int) -> Refined:
-        new_gaps, new_candles, new_trades = batch.new_gaps(), batch.new_candles(), batch.new_trades()
+        beside = {kind: batch.new_rows(kind) for kind in BESIDE_TRADES}
+        new_trades = batch.new_trades()
         quarantine = batch.quarantine()
         counts = batch.counts
-        self._append(GAPS, new_gaps, counts["gaps"], version, "after_gaps_commit")
-        candles_version = self._append(CANDLES, new_candles, counts["candles"], version, "after_candles_commit")
+        written = {
+            kind: self._append(kind.table, rows, counts[kind.plural], version, kind.fault)
+            for kind, rows in beside.items()
+        }
         self._append(QUARANTINE, quarantine, counts["quarantined"], version, "after_quarantine_commit")
-        trades_version = self._append(TRADES, new_trades, counts["trades"], version, "after_silver_commit")
+        trades_version = self._append(TRADES, new_trades, counts["trades"], version, TRADE.fault)
         if trades_version is not None:
             self._high_water.advance(batch.spans, trades_version)
         trades = new_trades if new_trades is not None else batch.no_trades()
-        return Refined(trades, trades_version, new_candles, candles_version, counts, batch.cached)
+        return Refined(trades, trades_version, beside[CANDLE], written[CANDLE], counts, batch.cached)
 
     def _append(self, table: Table, rows: DataFrame | None, count: int, version: int, fault: str) -> int | None:
         if rows is None:
@@ -130,7 +133,7 @@ class Refine:
         judged together would not be, and what was skipped by txn would not be what was written.
         """
         low = mark
-        for high in sorted({self._mark(table) for table in (GAPS, CANDLES, QUARANTINE)}):
+        for high in sorted({self._mark(table) for table in self.writes if table is not TRADES}):
             if high > low:
                 yield high
                 low = high
@@ -156,17 +159,18 @@ class _Batch:
         self._conflicts: list[DataFrame] = []
         self.cached: list[DataFrame] = []
         self.spans: list[Span] = []
-        self.counts = dict.fromkeys(("frames", "control", "trades", "candles", "gaps", "copies", "quarantined"), 0)
+        tables = [kind.plural for kind in ROW_KINDS]
+        self.counts = dict.fromkeys(("frames", "control", *tables, "copies", "quarantined"), 0)
         self._frames = frames.drop(COMMIT_VERSION)
         self._routed = self._keep(route_frames(self._frames))
         by_route, self.spans = _survey(self._routed)
         self.counts["frames"] = sum(by_route.values())
         self.counts["control"] = by_route.get(CONTROL_ROUTE, 0)
         self._strict: DataFrame | None = None
-        self._kinds: dict[str, int] = {}
+        self._kinds: dict[str, _Found] = {}
         if by_route.get(STRICT_ROUTE):
             self._strict = self._keep(parse_strictly(self._routed.where(f.col(ROUTE) == STRICT_ROUTE)))
-            self._kinds = {row[KIND]: row["count"] for row in self._strict.groupBy(KIND).count().collect()}
+            self._kinds = _kinds_found(self._strict)
 
     def release(self) -> None:
         """Let all cached rows go."""
@@ -177,27 +181,20 @@ class _Batch:
         """No rows, with the columns of silver.trades."""
         return canonical_trades(self._routed.limit(0))
 
-    def new_gaps(self) -> DataFrame | None:
-        """The gaps to append; None when there are none."""
-        if self._strict is None or not self._kinds.get("gap"):
+    def new_rows(self, kind: RowKind) -> DataFrame | None:
+        """The rows of a kind beside trades to append; None when there are none."""
+        found = self._kinds.get(kind.name)
+        if self._strict is None or found is None:
             return None
-        rows = gaps.gaps_of(self._strict)
-        judged = self._judge("gaps", rows, self._lake.read(GAPS), gaps.KEY, gaps.VALUES)
-        return judged.select(*GAPS.columns) if judged else None
-
-    def new_candles(self) -> DataFrame | None:
-        """The candles to append; None when there are none."""
-        if self._strict is None or not self._kinds.get("candle"):
-            return None
-        rows = candles.candles_of(self._strict)
-        judged = self._judge("candles", rows, self._lake.read(CANDLES), CANDLES.key, candles.VALUES)
-        return judged.select(*CANDLES.columns) if judged else None
+        earliest, latest = (f.timestamp_micros(f.lit(us)) for us in (found.earliest_us, found.latest_us))
+        stored = self._lake.read(kind.table).where(f.col(kind.time).between(earliest, latest))
+        return self._judge(kind, rows_of_kind(self._strict, kind), stored)
 
     def new_trades(self) -> DataFrame | None:
         """The trades to append; None when there are none."""
         rows = canonical_trades(self._routed)
-        if self._strict is not None and self._kinds.get("trade"):
-            rows = rows.union(rows_of_kind(self._strict, "trade").select(*TRADES.columns))
+        if self._strict is not None and TRADE.name in self._kinds:
+            rows = rows.union(rows_of_kind(self._strict, TRADE))
             _, self.spans = _survey(rows.withColumn(ROUTE, f.lit(TRADE_ROUTE)))
         if not self.spans:
             return None
@@ -205,16 +202,14 @@ class _Batch:
         if stored is None and not any(span.repeats for span in self.spans):
             self.counts["trades"] = sum(span.rows for span in self.spans)
             return rows
-        judged = self._judge("trades", rows, stored, TRADES.key, _TRADE_VALUES)
-        return judged.select(*TRADES.columns) if judged else None
+        return self._judge(TRADE, rows, stored)
 
     def quarantine(self) -> DataFrame | None:
         """The rows to quarantine, with their frames' bytes; None when there are none. Called after the judgments."""
         found = list(self._conflicts)
-        if self._strict is not None and self._kinds.get("rejected"):
-            rejected = rows_of_kind(self._strict, "rejected")
-            found.append(rejected.select(*FRAME_ID, "row", "reasons"))
-            self.counts["quarantined"] += self._kinds["rejected"]
+        if self._strict is not None and Rejected.kind in self._kinds:
+            found.append(rejected_rows(self._strict))
+            self.counts["quarantined"] += self._kinds[Rejected.kind].rows
         if not found:
             return None
         bad, frame = reduce(DataFrame.union, found).alias("bad"), self._frames.alias("frame")
@@ -230,23 +225,34 @@ class _Batch:
         }
         return bad.join(frame, same_frame).withColumns(judged).select(*columns)
 
-    def _judge(
-        self, what: str, rows: DataFrame, stored: DataFrame | None, key: tuple[str, ...], values: tuple[str, ...]
-    ) -> DataFrame | None:
+    def _judge(self, kind: RowKind, rows: DataFrame, stored: DataFrame | None) -> DataFrame | None:
         # Not cached but checkpointed: Spark recomputes what is cached from a table that is appended to, and then the
         # rows just written would be copies of themselves.
-        judged = judge_copies(rows, stored, key, values).localCheckpoint(eager=False)
+        judged = judge_copies(rows, stored, kind.key, kind.values).localCheckpoint(eager=False)
         counts = {row[VERDICT]: row["count"] for row in judged.groupBy(VERDICT).count().collect()}
-        self.counts[what] = counts.get(NEW, 0)
+        self.counts[kind.plural] = counts.get(NEW, 0)
         self.counts["copies"] += counts.get(SAME, 0)
         if counts.get(CONFLICT):
             self.counts["quarantined"] += counts[CONFLICT]
             self._conflicts.append(conflicts(judged))
-        return judged.where(f.col(VERDICT) == NEW) if counts.get(NEW) else None
+        return judged.where(f.col(VERDICT) == NEW).select(*kind.table.columns) if counts.get(NEW) else None
 
     def _keep(self, frame: DataFrame) -> DataFrame:
         self.cached.append(frame.persist())
         return frame
+
+
+class _Found(NamedTuple):
+    rows: int
+    earliest_us: int
+    latest_us: int
+
+
+def _kinds_found(parsed: DataFrame) -> dict[str, _Found]:
+    """Count the rows of each kind, and say between which times they lie, in one job."""
+    time_us = f.coalesce(*(f.unix_micros(f"{kind.name}.{kind.time}") for kind in ROW_KINDS))
+    found = parsed.groupBy(KIND).agg(f.count("*"), f.min(time_us), f.max(time_us)).collect()
+    return {kind: _Found(*figures) for kind, *figures in found}
 
 
 def _survey(rows: DataFrame) -> tuple[dict[str, int], list[Span]]:

@@ -12,30 +12,30 @@ from pyspark.sql import functions as f
 from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import ArrayType, IntegerType, StringType, StructField, StructType
 
+from silver.copies import ARRIVAL
+from silver.kinds import FROM_FRAME, ROW_KINDS, RowKind
 from silver.parse import parse_frame
-from silver.rows import Frame
-from silver.tables import CANDLES, GAPS, TRADES
+from silver.rows import Frame, Rejected
+from silver.tables import TRADES
 
 KIND = "kind"
 FRAME_ID = ("topic_id", "topic", "partition", "offset")
-_PASSED = (*FRAME_ID, "venue", "session_id", "sequence", "received_at", "origin")
 _PARSER_TAKES = ("venue", "channel", "key", "session_id", "sequence", "received_at", "origin", "payload")
 _ROWS_A_BATCH = 5_000
 
 
 def _schema() -> StructType:
-    """Everything a parsed row can have: where it comes from, its kind, and the columns of its table or its reasons."""
-    fields = {field.name: field for table in (TRADES, CANDLES, GAPS) for field in table.schema.fields}
-    passed = [fields.pop(name) for name in _PASSED]
-    row = fields.pop("row")
-    kind = StructField(KIND, StringType(), False)
-    reasons = StructField("reasons", ArrayType(StringType()))
-    wanted = [
-        field
-        for name, field in fields.items()
-        if name not in ("from_id", "to_id", "detected_at", "status", "closed_at")
+    """What a parsed row can be: where it comes from, its kind, and its fields under the name of that kind."""
+    passed = [TRADES.schema[name] for name in FROM_FRAME]
+    fixed = [
+        StructField("row", IntegerType()),
+        StructField(KIND, StringType(), False),
+        StructField("reasons", ArrayType(StringType())),
     ]
-    return StructType([*passed, StructField(row.name, IntegerType()), kind, reasons, *wanted])
+    kinds = [
+        StructField(kind.name, StructType([kind.table.schema[name] for name in kind.parsed])) for kind in ROW_KINDS
+    ]
+    return StructType([*passed, *fixed, *kinds])
 
 
 SCHEMA = _schema()
@@ -48,15 +48,28 @@ def parse_strictly(frames: DataFrame) -> DataFrame:
         frames: at least the columns of a frame that name it and that the parser takes.
 
     Returns:
-        SCHEMA: one row for each parsed row, with `kind` trade, candle, gap or rejected; fields of other kinds are null.
+        SCHEMA: one row for each parsed row, with `kind` (a name of silver.kinds, or rejected); the struct of that name
+        holds its fields, all others are null.
     """
     taken = frames.select(*FRAME_ID, *_PARSER_TAKES)
     return taken.mapInArrow(_parse_batches, SCHEMA)
 
 
-def rows_of_kind(parsed: DataFrame, kind: str) -> DataFrame:
-    """Take the rows of one kind."""
-    return parsed.where(f.col(KIND) == kind)
+def rows_of_kind(parsed: DataFrame, kind: RowKind) -> DataFrame:
+    """Take the rows of one kind, with the columns of its table and those that say in which order they came.
+
+    Args:
+        parsed: rows as `parse_strictly` gives them.
+        kind: which.
+    """
+    rows = parsed.where(f.col(KIND) == kind.name).select(*FROM_FRAME, "row", f"{kind.name}.*")
+    filled = rows.withColumns({name: f.expr(sql) for name, sql in kind.filled.items()})
+    return filled.select(*dict.fromkeys((*kind.table.columns, *ARRIVAL)))
+
+
+def rejected_rows(parsed: DataFrame) -> DataFrame:
+    """Take the rows that broke rules: which, and why."""
+    return parsed.where(f.col(KIND) == Rejected.kind).select(*FRAME_ID, "row", "reasons")
 
 
 def _parse_batches(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -75,6 +88,9 @@ def _parse_batches(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch
 
 def _rows(record: dict[str, Any]) -> Iterator[dict[str, Any]]:
     frame = Frame(*(record[name] for name in _PARSER_TAKES))
-    passed = {name: record[name] for name in _PASSED}
+    passed = {name: record[name] for name in FROM_FRAME}
     for row in parse_frame(frame):
-        yield {**passed, KIND: row.kind, **vars(row)}
+        if isinstance(row, Rejected):
+            yield {**passed, "row": row.row, KIND: row.kind, "reasons": row.reasons}
+        else:
+            yield {**passed, "row": row.row, KIND: row.kind, row.kind: vars(row)}
