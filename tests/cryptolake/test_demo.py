@@ -115,6 +115,7 @@ def closed(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) != 0
 
 
+@pytest.mark.long
 @pytest.mark.timeout(FIRST_S + SECOND_S + 300)
 def test_a_newcomer_sees_bars_and_predictions_and_goes_on_where_he_stopped(home: Path) -> None:
     settings = load_settings(home=home)
