@@ -12,7 +12,7 @@ from decimal import Context, Decimal
 from silver.rows import Frame
 from silver.strict_json import NotFinite, Number
 
-RULE_VERSION = "1"
+RULE_VERSION = "2"
 MAX_FRAME_BYTES = 512 * 1024
 MAX_AMOUNT = Decimal(10) ** 12
 EARLIEST_US = 1_230_768_000_000_000  # 2009-01-01, the year of the first block
@@ -21,7 +21,7 @@ MAX_ID = 2**63 - 1
 _EXACT = Context(prec=100)
 _NOT_FINITE = frozenset({"nan", "inf", "infinity"})
 _TEXT_DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?")
-_EXPONENT = re.compile(r"[eE]([+-]?)0*([0-9]+)\Z")
+_EXPONENT = re.compile(r"[+-]?[0-9.]+[eE]([+-]?)0*([0-9]+)")
 _DOUBLE_DIGITS = 308  # a number with more digits before the point is no finite double
 
 
@@ -69,7 +69,7 @@ def checked_decimal(field: str, value: object, rule: DecimalRule, reasons: list[
     if not isinstance(value, str):
         reasons.append(f"wrong_type:{field}")
         return None
-    exponent = _EXPONENT.search(value)
+    exponent = _EXPONENT.fullmatch(value)
     if exponent and len(exponent[2]) > 4:
         reasons.append("precision_exceeded" if exponent[1] == "-" else "not_finite")
         return None

@@ -10,7 +10,7 @@ _PLAIN = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?", re.ASCII)
 _WIDE = Context(prec=100)
 _LARGEST_AMOUNT = Decimal(10) ** 12
 _EARLIEST_US = 1_230_768_000_000_000  # 2009-01-01
-_LATEST_AHEAD_US = 3_600_000_000
+LATEST_AHEAD_US = 3_600_000_000
 _MS_BEFORE, _US_BEFORE = 10**14, 10**17  # below the first a time is in milliseconds, below the second in microseconds
 _MAX_LONG = 2**63 - 1
 
@@ -104,6 +104,6 @@ def event_time_us(value: Any, received_us: int, *, micros: bool) -> int:
         number *= 1000
     elif not micros or number >= _US_BEFORE:
         raise BadField("bad_time_unit")
-    if not _EARLIEST_US <= number <= received_us + _LATEST_AHEAD_US:
+    if not _EARLIEST_US <= number <= received_us + LATEST_AHEAD_US:
         raise BadField("time_out_of_range")
     return number

@@ -13,7 +13,7 @@ from cryptolake.audit.strict_json import Malformed, StrictJson, flaw
 COINCAP = "coincap-"
 _LARGEST_FRAME_BYTES = 512 * 1024
 _MINUTE_US = 60_000_000
-_CANDLE_FIELDS, _CANDLE_FIELDS_NEEDED = 12, 10
+_CANDLE_FIELDS = 12
 
 
 class Frame(NamedTuple):
@@ -150,7 +150,7 @@ def _binance_trade(index: int, row: int, frame: Frame, name: str, found: list[An
 
 
 def _binance_candle(index: int, row: int, frame: Frame, value: Any, into: Judged) -> None:
-    if not isinstance(value, list) or not _CANDLE_FIELDS_NEEDED <= len(value) <= _CANDLE_FIELDS:
+    if not isinstance(value, list) or len(value) != _CANDLE_FIELDS:
         raise BadField("not_a_candle")
     name = frame.key or ""
     if symbols.of_binance(name) is None:
@@ -164,7 +164,7 @@ def _binance_candle(index: int, row: int, frame: Frame, value: Any, into: Judged
         raise BadField("open_candle")
     prices = [fields.price_text(fields.text_number(value[i])) for i in (1, 2, 3, 4)]
     volumes = [fields.held(fields.text_number(value[i]), 34, 8) for i in (5, 9)]
-    amount = fields.held(fields.text_number(value[7]), 38, 20)
+    amount, _ = (fields.held(fields.text_number(value[i]), 38, 20) for i in (7, 10))
     into.candles.append((index, row, name, minute, *prices, *volumes, amount, fields.whole(value[8])))
 
 
@@ -189,6 +189,8 @@ def _disconnect(index: int, row: int, frame: Frame, value: Any, into: Judged) ->
     start, end = fields.whole(marker.get("from_time_us")), fields.whole(marker.get("to_time_us"))
     if marker.get("kind") != "disconnect" or start > end:
         raise BadField("not_a_disconnect")
+    if end > (frame.received_us or 0) + fields.LATEST_AHEAD_US:
+        raise BadField("time_out_of_range")
     into.gaps.append((index, row, start, end, fields.text(marker.get("reason"))))
 
 

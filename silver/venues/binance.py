@@ -15,7 +15,7 @@ from typing import Any
 from silver import quality
 from silver.fields import Fields
 from silver.rows import WHOLE_FRAME, Candle, Frame, ParsedRow, Rejected, Trade
-from silver.strict_json import Number
+from silver.strict_json import Number, faults
 from silver.symbols import load_symbols
 from silver.venues.venue import CanonicalTrade, Venue, canonical_digits
 
@@ -82,7 +82,8 @@ def canonical_trade() -> CanonicalTrade:
 def _stream_trade(frame: Frame, value: dict[str, Any]) -> ParsedRow:
     if "data" not in value:
         return _trade(frame, value, _STREAM, WHOLE_FRAME, None)
-    wrapper = Fields({**value, "data": None}, frame.received_us)
+    # Of the same class: one that tells of a key twice stays one.
+    wrapper = Fields(type(value)({**value, "data": None}), frame.received_us)
     wrapper.text("stream")
     data = value["data"]
     if not isinstance(data, dict):
@@ -112,11 +113,11 @@ def _trade(frame: Frame, value: dict[str, Any], names: _TradeNames, row: int, sy
         if "e" in value:
             fields.one_of("e", ("trade",))  # block trades have an id space of their own
     else:
-        venue_symbol = symbol_of_key
-        if not venue_symbol:
+        venue_symbol = symbol_of_key or None
+        if venue_symbol is None:
             fields.reasons.append("missing_header:key")
     pair = load_symbols().of_binance(venue_symbol) if venue_symbol is not None else None
-    if venue_symbol and pair is None:
+    if venue_symbol is not None and pair is None:
         fields.reasons.append("unknown_symbol")
     trade_id = fields.integer(names.trade_id)
     price = fields.quoted_decimal(names.price, quality.PRICE)
@@ -150,8 +151,11 @@ def _candle(frame: Frame, row: int, item: Any) -> ParsedRow:
         return Rejected(row, ("not_array",))
     fields = Fields(dict(zip(_KLINE_FIELDS, item, strict=False)), frame.received_us)
     reasons = fields.reasons
+    # Fields without names: where their number has changed, nobody knows which of them moved.
     if len(item) > len(_KLINE_FIELDS):
-        reasons.append("extra_field")
+        reasons.extend(["extra_field", *faults(item[len(_KLINE_FIELDS) :])])
+    elif len(item) < len(_KLINE_FIELDS):
+        reasons.append(f"missing_field:{_KLINE_FIELDS[-1]}")
     pair = load_symbols().of_binance(frame.key) if frame.key else None
     if pair is None:
         reasons.append("unknown_symbol" if frame.key else "missing_header:key")
@@ -160,6 +164,7 @@ def _candle(frame: Frame, row: int, item: Any) -> ParsedRow:
     volume = fields.quoted_decimal("volume", quality.VOLUME)
     amount = fields.quoted_decimal("quote_volume", quality.AMOUNT)
     buy_volume = fields.quoted_decimal("taker_base", quality.VOLUME)
+    fields.quoted_decimal("taker_quote", quality.AMOUNT)
     trade_count = fields.integer("trade_count")
     _check_minute(frame, minute, fields)
     if reasons or pair is None or minute is None or volume is None or amount is None or buy_volume is None:

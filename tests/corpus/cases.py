@@ -1,0 +1,143 @@
+"""Reads the corpus: what comes in, byte by byte, and which rows of which table must come of it (see README.md)."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from silver.rows import Frame
+
+FOLDER = Path(__file__).parent
+GOOD = "good.yml"
+CONTROL = "control"
+WHOLE_FRAME = -1
+_FIRST_ID = 1_000
+
+
+@dataclass(frozen=True)
+class Source:
+    """One folder: a parser, a good frame for it, and the row that the good frame becomes.
+
+    Args:
+        name: of the folder.
+        collector: the source of bronze whose collector or poller brings such frames; None for bodies of REST and markers.
+        headers: of the good frame; names as in `Frame`.
+        payload: of the good frame, `$id` in it.
+        body: the frame around it, where a frame holds rows: `$good` in it.
+        table: of silver, without the schema.
+        row: what the good frame becomes; columns of the table, decimals as text, times in us.
+    """
+
+    name: str
+    collector: str | None
+    headers: Mapping[str, Any]
+    payload: str
+    body: str
+    table: str
+    row: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row that must come out.
+
+    Args:
+        table: trades, quarantine, ...
+        row: place in the frame, WHOLE_FRAME for all of it.
+        reasons: for quarantine, all of them.
+        fields: for every other table, all columns that the payload decides.
+    """
+
+    table: str
+    row: int
+    reasons: frozenset[str] = frozenset()
+    fields: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Case:
+    """One frame and what must come of it.
+
+    Args:
+        name: unlike all others, folder and file included.
+        source: its folder.
+        number: stands for `$id`; no other case has it.
+        spec: the case as its file has it.
+    """
+
+    name: str
+    source: Source
+    number: int
+    spec: Mapping[str, Any]
+
+    @property
+    def is_control(self) -> bool:
+        """Whether it belongs on the control channel and goes no further than bronze."""
+        return bool(self.spec["out"] == CONTROL)
+
+    @property
+    def out(self) -> list[Row]:
+        """The rows that must come out; none for a control frame."""
+        return [] if self.is_control else [self._row(*entry) for entry in self.spec["out"]]
+
+    @property
+    def frame(self) -> Frame:
+        """The frame, built anew: some are huge."""
+        headers = {"sequence": self.number, **self.source.headers, **self.spec.get("headers", {})}
+        if self.is_control:
+            headers["channel"] = CONTROL
+        return Frame(**{key: self._filled(value) for key, value in headers.items()}, payload=self._payload())
+
+    def _row(self, table: str, row: int, content: Any) -> Row:
+        if table == "quarantine":
+            return Row(table, row, reasons=frozenset(content))
+        assert table == self.source.table, f"{self.name}: {table}"
+        fields = {**self.source.row, **content}
+        return Row(table, row, fields={name: self._filled(value) for name, value in fields.items()})
+
+    def _payload(self) -> bytes:
+        if "base64" in self.spec:
+            return base64.b64decode(self.spec["base64"], validate=True)
+        good = self.source.payload
+        for old, new in self.spec.get("change", {}).items():
+            assert good.count(old) == 1, f"{self.name}: {old!r} is {good.count(old)} times in the good frame"
+            good = good.replace(old, str(new))
+        text = str(self.spec.get("payload", self.source.body)).replace("$good", good)
+        parts = iter(self.spec.get("repeat", ()))
+        text = text.replace("$repeat", "".join(piece * times for piece, times in zip(parts, parts, strict=True)))
+        filled = self._filled(text)
+        assert isinstance(filled, str)
+        return filled.encode(self.spec.get("encoding", "utf-8"))
+
+    def _filled(self, value: Any) -> Any:
+        if value == "$id":
+            return self.number
+        return value.replace("$id", str(self.number)) if isinstance(value, str) else value
+
+
+def read_source(folder: Path) -> Source:
+    good = yaml.safe_load((folder / GOOD).read_text(encoding="utf-8"))
+    return Source(folder.name, body=good.pop("body", "$good"), **good)
+
+
+def _read_all() -> Iterator[Case]:
+    number = _FIRST_ID
+    for path in sorted(FOLDER.glob("*/*.yml")):
+        if path.name == GOOD:
+            continue
+        source = SOURCES[path.parent.name]
+        for spec in yaml.safe_load(path.read_text(encoding="utf-8")):
+            unknown = spec.keys() - _KEYS
+            assert not unknown, f"{path}: {spec['name']}: {unknown}"
+            number += 1
+            yield Case(f"{path.parent.name}/{path.stem}: {spec['name']}", source, number, spec)
+
+
+_KEYS = {"name", "headers", "payload", "base64", "change", "repeat", "encoding", "out"}
+SOURCES = {path.parent.name: read_source(path.parent) for path in sorted(FOLDER.glob(f"*/{GOOD}"))}
+CASES = list(_read_all())
