@@ -15,6 +15,7 @@ from silver.rows import Frame
 FOLDER = Path(__file__).parent
 GOOD = "good.yml"
 CONTROL = "control"
+KAFKA_TAKES_BYTES = 1_000_000  # of one message
 WHOLE_FRAME = -1
 _FIRST_ID = 1_000
 
@@ -25,7 +26,7 @@ class Source:
 
     Args:
         name: of the folder.
-        collector: the source of bronze whose collector or poller brings such frames; None for bodies of REST and markers.
+        collector: whose collector brings such frames; None for bodies of REST and markers.
         headers: of the good frame; names as in `Frame`.
         payload: of the good frame, `$id` in it.
         body: the frame around it, where a frame holds rows: `$good` in it.
@@ -79,6 +80,11 @@ class Case:
     def is_control(self) -> bool:
         """Whether it belongs on the control channel and goes no further than bronze."""
         return bool(self.spec["out"] == CONTROL)
+
+    @property
+    def is_huge(self) -> bool:
+        """Whether no broker would take it."""
+        return sum(int(part) for part in self.spec.get("repeat", ()) if isinstance(part, int)) > KAFKA_TAKES_BYTES
 
     @property
     def out(self) -> list[Row]:

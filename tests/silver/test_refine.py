@@ -13,17 +13,15 @@ from pathlib import Path
 
 import pytest
 from bronze_frames import Bronze, create_tables, time_of
-from malformed import CASES, GOOD, KLINE, MS, RECEIVED_US, binance, coincap, klines, rest, rest_row
+from malformed import GOOD, KLINE, MS, RECEIVED_US, binance, coincap, klines, rest, rest_row
 from pyspark.sql import SparkSession
 
 import silver.refine
 from lakehouse.lake import Lake, lake_folder
 from lakehouse.settings import Settings, load_settings
-from silver.parse import parse_frame
-from silver.quality import RULE_VERSION
 from silver.refine import Refine
 from silver.rows import Frame
-from silver.tables import CANDLES, GAPS, QUARANTINE, TRADES
+from silver.tables import CANDLES, GAPS, TRADES
 
 TRADE_FIELDS = ("symbol", "trade_key", "trade_id", "side", "price", "quantity", "event_time", "row", "rescued")
 
@@ -114,34 +112,6 @@ def test_the_recorded_coincap_frames_are_thirteen_trades_however_often_they_are_
     before = bronze.versions()
     assert bronze.carry(frames).counts["copies"] == 13
     assert bronze.versions() == before
-
-
-def test_every_malformed_frame_is_in_quarantine_with_its_bytes_and_the_trades_among_them_are_not(
-    bronze: Bronze,
-) -> None:
-    frames = [frame for _, frame, _ in CASES]
-    mixed = [item for number, frame in enumerate(frames) for item in (trade(number), frame)]
-    refined = bronze.carry([*mixed, binance(b"pong", channel="control", session_id=None)])
-    places = {(2 * number + 1, parse_frame(frame)[0].row): reasons for number, (_, frame, reasons) in enumerate(CASES)}
-    assert bronze.quarantined() == places
-    stored = (
-        bronze.lake.read(QUARANTINE).select("offset", "payload", "rule_version", "venue", "channel", "key").collect()
-    )
-    held = dict(bronze.held)
-    assert {row["offset"]: bytes(row["payload"]) for row in stored} == {
-        offset: held[offset].payload for offset, _ in places
-    }
-    assert {row["rule_version"] for row in stored} == {RULE_VERSION}
-    assert all(
-        (r["venue"], r["channel"], r["key"])
-        == (held[r["offset"]].venue, held[r["offset"]].channel, held[r["offset"]].key)
-        for r in stored
-    )
-    assert bronze.trades("trade_id") == [(number,) for number in range(len(CASES))]
-    assert refined.counts == {
-        "frames": len(bronze.held), "control": 1, "trades": len(CASES), "candles": 0, "gaps": 0, "copies": 0,
-        "quarantined": len(CASES),
-    }  # fmt: skip
 
 
 def test_a_further_copy_is_dropped_and_a_contradiction_quarantined_within_a_batch_and_against_silver(
