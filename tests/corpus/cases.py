@@ -94,17 +94,15 @@ class Case:
     @property
     def frame(self) -> Frame:
         """The frame, built anew: some are huge."""
-        headers = {"sequence": self.number, **self.source.headers, **self.spec.get("headers", {})}
-        if self.is_control:
-            headers["channel"] = CONTROL
-        return Frame(**{key: self._filled(value) for key, value in headers.items()}, payload=self._payload())
+        headers = self.spec.get("headers", {}) | ({"channel": CONTROL} if self.is_control else {})
+        return _frame(self.source, self.number, headers, self._payload())
 
     def _row(self, table: str, row: int, content: Any) -> Row:
         if table == "quarantine":
             return Row(table, row, reasons=frozenset(content))
         assert table == self.source.table, f"{self.name}: {table}"
         fields = {**self.source.row, **content}
-        return Row(table, row, fields={name: self._filled(value) for name, value in fields.items()})
+        return Row(table, row, fields={name: _filled(value, self.number) for name, value in fields.items()})
 
     def _payload(self) -> bytes:
         if "base64" in self.spec:
@@ -116,14 +114,24 @@ class Case:
         text = str(self.spec.get("payload", self.source.body)).replace("$good", good)
         parts = iter(self.spec.get("repeat", ()))
         text = text.replace("$repeat", "".join(piece * times for piece, times in zip(parts, parts, strict=True)))
-        filled = self._filled(text)
-        assert isinstance(filled, str)
-        return filled.encode(self.spec.get("encoding", "utf-8"))
+        return text.replace("$id", str(self.number)).encode(self.spec.get("encoding", "utf-8"))
 
-    def _filled(self, value: Any) -> Any:
-        if value == "$id":
-            return self.number
-        return value.replace("$id", str(self.number)) if isinstance(value, str) else value
+
+def good_frame(source: Source, number: int) -> Frame:
+    """A good frame of a source; `number` stands for `$id`."""
+    text = source.body.replace("$good", source.payload).replace("$id", str(number))
+    return _frame(source, number, {}, text.encode())
+
+
+def _frame(source: Source, number: int, headers: Mapping[str, Any], payload: bytes) -> Frame:
+    given = {"sequence": number, **source.headers, **headers}
+    return Frame(**{key: _filled(value, number) for key, value in given.items()}, payload=payload)
+
+
+def _filled(value: Any, number: int) -> Any:
+    if value == "$id":
+        return number
+    return value.replace("$id", str(number)) if isinstance(value, str) else value
 
 
 def read_source(folder: Path) -> Source:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import random
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
+from corpus import mutations
 from corpus.cases import CASES, SOURCES, Case
-from corpus.wanted import Content, typed, wanted
+from corpus.readings import BAD, audits_reading, documented_reasons, fault
+from corpus.wanted import Content, wanted
+from hypothesis import HealthCheck, given, seed, settings
 
 from bronze.venues import venue_of
-from cryptolake.audit import judge, kinds
 from lakehouse.settings import load_settings
 from silver.parse import parse_frame
-from silver.rows import Rejected
+from silver.rows import Frame, Rejected
 
 each_case = pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
 
@@ -44,19 +47,12 @@ def _parsed(case: Case) -> Iterator[tuple[tuple[str, int], Content]]:
 
 @each_case
 def test_the_audit_reads_the_case_alike(case: Case) -> None:
-    into = judge.Judged()
-    judge.Judge().judge(0, judge.Frame(**vars(case.frame)), into)
-    assert into.control == case.is_control
-    found: dict[int, Any] = {max(bad.row, 0): "bad" for bad in into.bad}
-    for kind, rows in ((kinds.TRADES, into.trades), (kinds.CANDLES, into.candles), (kinds.GAPS, into.gaps)):
-        for _, row, *values in rows:
-            names = zip(kind.parsed, values, strict=True)
-            found[row] = {name: typed(kind.table, name, value) for name, value in names}
-    rows_wanted = {max(row.row, 0): "bad" if row.fields is None else wanted(row) for row in case.out}
-    assert found.keys() == rows_wanted.keys()
+    found = audits_reading(case.frame)
+    expected = {max(row.row, 0): BAD if row.fields is None else wanted(row) for row in case.out}
+    assert found.keys() == expected.keys()
     for row, content in found.items():
-        whole = rows_wanted[row]
-        assert content == (whole if content == "bad" else {name: whole[name] for name in content})
+        whole = expected[row]
+        assert content == (whole if content == BAD else {name: whole[name] for name in content})
 
 
 collected = [case for case in CASES if case.source.collector and "headers" not in case.spec]
@@ -70,3 +66,19 @@ def test_the_collector_gives_the_case_its_channel(case: Case) -> None:
     assert case.source.collector is not None
     envelope = venue_of(case.source.collector).envelope(frame.payload, frame.venue)
     assert (envelope.venue, envelope.channel) == (frame.venue, frame.channel)
+
+
+def test_every_reason_of_the_corpus_is_documented_and_every_documented_one_has_a_case() -> None:
+    used = {reason.partition(":")[0] for case in CASES for row in case.out for reason in row.reasons}
+    # Needs two frames: tests/silver/test_refine.py.
+    assert used | {"conflicting_duplicate"} == documented_reasons()
+
+
+SEED = int(os.environ.get("CRYPTOLAKE_TEST_SEED") or random.randrange(2**32))  # noqa: S311
+
+
+@seed(SEED)
+@settings(max_examples=800, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@given(mutations.frames())
+def test_damage_is_named_and_read_alike_by_parser_and_audit(frame: Frame) -> None:
+    assert fault(frame) is None, f"seed {SEED}"
