@@ -19,12 +19,14 @@ from bronze_kit import ScriptedVenue, await_until
 
 from bronze.collector import Collector
 from bronze.connection import Connection
-from bronze.feed import backoff_s
+from bronze.feed import Feed, backoff_s
 from bronze.rest import RestClient, RestError
 from bronze.spool import Spool, spool_folder
 from bronze.venues import venue_of
 from bronze.venues.protocol import FeedSpec
 from lakehouse.settings import CollectorSettings, Settings, load_settings
+
+MIB = 1024 * 1024
 
 
 @pytest.fixture
@@ -195,9 +197,10 @@ def test_what_the_venue_sent_before_it_heard_goodbye_is_taken(times: CollectorSe
     assert frames == [b"first", b"on its way"]
 
 
-def test_a_message_over_512_kib_goes_out_as_its_head(settings: Settings) -> None:
+@pytest.mark.parametrize("size", [600_000, MIB])
+def test_a_message_over_512_kib_goes_out_as_its_head(settings: Settings, size: int) -> None:
     async def handler(socket: web.WebSocketResponse) -> None:
-        await sent(socket, b"x" * 600_000, '{"result":null,"id":1}')
+        await sent(socket, b"x" * size, '{"result":null,"id":1}')
 
     with ScriptedVenue(handler) as venue, Spool(spool_folder(settings, "binance"), settings.spool) as spool:
         collector = Collector(venue_of("binance"), spool, settings, "127.0.0.1:1")
@@ -209,9 +212,37 @@ def test_a_message_over_512_kib_goes_out_as_its_head(settings: Settings) -> None
         big, control = (record for _, _, record in spool.read(spool.acked))
     marker = json.loads(big.payload)
     assert (big.channel, big.topic, big.sequence) == ("oversize", "binance.oversize", 0)
-    assert marker["length"] == 600_000
+    assert marker["length"] == size
     assert len(marker["head_base64"]) == 87_384  # 64 KiB
     assert (control.channel, control.payload, control.sequence) == ("control", b'{"result":null,"id":1}', 1)
+
+
+def test_64_mib_end_the_connection_and_the_trades_go_on_over_the_next(settings: Settings) -> None:
+    trade = '{"e":"trade","E":1723161255343,"s":"BTCUSDT","t":%d,"p":"1.5","q":"2","T":1723161255342,"m":true,"M":true}'
+
+    async def handler(socket: web.WebSocketResponse) -> None:
+        await socket.send_str(trade % venue.connections)
+        if venue.connections == 1:
+            await socket.send_bytes(b"[" * (64 * MIB))
+        await sent(socket)
+
+    times = settings.collector.model_copy(update={"backoff_s": 0.05})
+    with ScriptedVenue(handler) as venue, Spool(spool_folder(settings, "binance"), settings.spool) as spool:
+        collector = Collector(venue_of("binance"), spool, settings, "127.0.0.1:1")
+        feed = Feed(
+            FeedSpec("binance", venue.url),
+            lambda spec: Connection(spec, collector.accept, times),
+            spool.has_room,
+            times,
+            overlap=True,
+        )
+        feed.start()
+        await_until(lambda: len(list(spool.read(spool.acked))) == 2, 10, "a trade of the second connection")
+        assert "MessageTooLongError: a frame of 67108864 bytes" in feed.last_reason
+        feed.stop()
+        feed.join(5)
+        held = [record.payload.decode() for _, _, record in spool.read(spool.acked)]
+    assert held == [trade % 1, trade % 2]
 
 
 def test_backoff_grows_to_its_bound_and_is_never_twice_the_same(times: CollectorSettings) -> None:
