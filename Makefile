@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test kills check lock clean
+.PHONY: help setup demo test kills fuzz check lock clean
 
 BIN := .venv/bin
 
@@ -23,6 +23,15 @@ test: ## set up and run the tests
 kills: ## kill -9 of every process, three times each and between every two writes (half an hour)
 	@sh scripts/setup.sh dev
 	CRYPTOLAKE_TEST_KILLS=all $(BIN)/python -m pytest -n 0 -s tests/cryptolake/test_killed.py
+
+FUZZ_S ?= 60
+SOURCES = $(notdir $(patsubst %/good.yml,%,$(wildcard tests/corpus/*/good.yml)))
+
+fuzz: ## hunt for inputs that a parser mistreats, FUZZ_S=60 seconds a parser (SOURCES="binance coincap" for some)
+	@sh scripts/setup.sh dev
+	@$(BIN)/uv pip install --quiet --python=$(BIN)/python --no-deps --require-hashes -r requirements/fuzz.lock
+	@for source in $(SOURCES); do echo "fuzzing $$source"; \
+	PYTHONPATH=tests $(BIN)/python -m fuzz $$source -max_total_time=$(FUZZ_S) -verbosity=0 -print_final_stats=1 || exit 1; done
 
 check: ## set up and check style, types and the direction of imports
 	@sh scripts/setup.sh dev

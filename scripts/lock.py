@@ -13,6 +13,7 @@ LOCKS = {
     "build.lock": ("requirements/build.in",),
     "run.lock": ("pyproject.toml", "requirements/run.in"),
     # dev holds run's versions, so that one environment serves both
+    "fuzz.lock": ("requirements/fuzz.in",),
     "dev.lock": ("pyproject.toml", "--extra=dev", "requirements/dev.in", "--constraints=requirements/run.lock"),
 }
 
