@@ -125,7 +125,10 @@ def good_frame(source: Source, number: int) -> Frame:
 
 def _frame(source: Source, number: int, headers: Mapping[str, Any], payload: bytes) -> Frame:
     given = {"sequence": number, **source.headers, **headers}
-    return Frame(**{key: _filled(value, number) for key, value in given.items()}, payload=payload)
+    filled = {key: _filled(value, number) for key, value in given.items()}
+    if filled["received_us"] is not None:
+        filled["received_us"] = int(filled["received_us"])
+    return Frame(**filled, payload=payload)
 
 
 def _filled(value: Any, number: int) -> Any:
