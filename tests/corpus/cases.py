@@ -29,7 +29,7 @@ class Source:
         collector: whose collector brings such frames; None for bodies of REST and markers.
         headers: of the good frame; names as in `Frame`.
         payload: of the good frame, `$id` in it.
-        body: the frame around it, where a frame holds rows: `$good` in it.
+        bodies: what may stand around it, `$good` in it: the frame of its rows, another form. A case has the first.
         table: of silver, without the schema.
         row: what the good frame becomes; columns of the table, decimals as text, times in us.
     """
@@ -38,7 +38,7 @@ class Source:
     collector: str | None
     headers: Mapping[str, Any]
     payload: str
-    body: str
+    bodies: tuple[str, ...]
     table: str
     row: Mapping[str, Any]
 
@@ -111,15 +111,15 @@ class Case:
         for old, new in self.spec.get("change", {}).items():
             assert good.count(old) == 1, f"{self.name}: {old!r} is {good.count(old)} times in the good frame"
             good = good.replace(old, str(new))
-        text = str(self.spec.get("payload", self.source.body)).replace("$good", good)
+        text = str(self.spec.get("payload", self.source.bodies[0])).replace("$good", good)
         parts = iter(self.spec.get("repeat", ()))
         text = text.replace("$repeat", "".join(piece * times for piece, times in zip(parts, parts, strict=True)))
         return text.replace("$id", str(self.number)).encode(self.spec.get("encoding", "utf-8"))
 
 
-def good_frame(source: Source, number: int) -> Frame:
+def good_frame(source: Source, number: int, body: int = 0) -> Frame:
     """A good frame of a source; `number` stands for `$id`."""
-    text = source.body.replace("$good", source.payload).replace("$id", str(number))
+    text = source.bodies[body].replace("$good", source.payload).replace("$id", str(number))
     return _frame(source, number, {}, text.encode())
 
 
@@ -139,7 +139,7 @@ def _filled(value: Any, number: int) -> Any:
 
 def read_source(folder: Path) -> Source:
     good = yaml.safe_load((folder / GOOD).read_text(encoding="utf-8"))
-    return Source(folder.name, body=good.pop("body", "$good"), **good)
+    return Source(folder.name, bodies=tuple(good.pop("bodies", ["$good"])), **good)
 
 
 def _read_all() -> Iterator[Case]:

@@ -13,6 +13,7 @@ from silver.rows import Frame
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|-?[0-9][0-9.eE+-]*|true|false|null|[\[\]{}:,]')
 _VALUE = re.compile(r'"(?:[^"\\]|\\.)*"|-?[0-9][0-9.eE+-]*|true|false|null')
 _PAIR = re.compile(r'"(?:[^"\\]|\\.)*":(?:"(?:[^"\\]|\\.)*"|-?[0-9][0-9.eE+-]*|true|false|null),?')
+_KEY = re.compile(r'"[^"\\]*"(?=:)')
 VALUES = (
     *('""', '"1"', '"1.5"', "1", "1.5", "-1", '"-1"', "0", '"0"', "-0", "true", "false", "null", "[]", "{}", "[1]"),
     *('{"a":1}', '{"a":1,"a":2}', "NaN", "Infinity", "-Infinity", '"NaN"', '"Infinity"', "1e400", "1e-400", "1E+3"),
@@ -33,7 +34,7 @@ def frames(sources: tuple[Source, ...] = tuple(SOURCES.values())) -> st.SearchSt
 @st.composite
 def damaged(draw: st.DrawFn, source: Source) -> Frame:
     """A good frame of a source with up to three damages."""
-    frame = good_frame(source, draw(st.integers(1, 10**6)))
+    frame = good_frame(source, draw(st.integers(1, 10**6)), draw(st.integers(0, len(source.bodies) - 1)))
     text = frame.payload.decode()
     for _ in range(draw(st.integers(0, 3))):
         text = draw(st.sampled_from(_DAMAGES))(draw, text)
@@ -74,8 +75,8 @@ def _new_field(draw: st.DrawFn, text: str) -> str:
     if not braces:
         return text
     at = draw(st.sampled_from(braces))
-    key = draw(st.sampled_from(("x", "P", "data", "e", "Price", "")))
-    return f'{text[:at]}"{key}":{draw(st.sampled_from(VALUES))},{text[at:]}'
+    key = draw(st.sampled_from(('"x"', '"P"', '"data"', '""', *_KEY.findall(text))))
+    return f"{text[:at]}{key}:{draw(st.sampled_from(VALUES))},{text[at:]}"
 
 
 def _cut(draw: st.DrawFn, text: str) -> str:
