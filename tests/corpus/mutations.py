@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 
 from corpus.cases import SOURCES, Source, good_frame
@@ -11,9 +12,8 @@ from hypothesis import strategies as st
 from silver.rows import Frame
 
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|-?[0-9][0-9.eE+-]*|true|false|null|[\[\]{}:,]')
-_VALUE = re.compile(r'"(?:[^"\\]|\\.)*"|-?[0-9][0-9.eE+-]*|true|false|null')
+_SCALAR = re.compile(r'"(?:[^"\\]|\\.)*"(:)?|-?[0-9][0-9.eE+-]*|true|false|null')
 _PAIR = re.compile(r'"(?:[^"\\]|\\.)*":(?:"(?:[^"\\]|\\.)*"|-?[0-9][0-9.eE+-]*|true|false|null),?')
-_KEY = re.compile(r'"[^"\\]*"(?=:)')
 VALUES = (
     *('""', '"1"', '"1.5"', "1", "1.5", "-1", '"-1"', "0", '"0"', "-0", "true", "false", "null", "[]", "{}", "[1]"),
     *('{"a":1}', '{"a":1,"a":2}', "NaN", "Infinity", "-Infinity", '"NaN"', '"Infinity"', "1e400", "1e-400", "1E+3"),
@@ -24,6 +24,22 @@ VALUES = (
 )
 _BYTES = (*(bytes([letter]) for letter in b'\x00\xff"{}[],:09-.e '), b"", b"\xc3\xa9")
 _WRAPPERS = (("[", "]"), ("[[", "]]"), (" ", "\n"), ("\ufeff", ""), ("", "{}"), ("", "x"), ('{"data":', "}"))
+
+
+def single_damages(source: Source) -> Iterator[Frame]:
+    """Every form of a good frame with one damage: each value replaced by each of VALUES, each field gone, each field
+    put into each object once more, and the text cut at each letter."""
+    for body in range(len(source.bodies)):
+        frame = good_frame(source, 7, body)
+        text = frame.payload.decode()
+        found = [text[:at] for at in range(len(text))]
+        for value in _values(text):
+            found += [text[: value.start()] + other + text[value.end() :] for other in VALUES]
+        pairs = list(_PAIR.finditer(text))
+        found += [text[: pair.start()] + text[pair.end() :] for pair in pairs]
+        for brace in re.finditer(r"\{", text):
+            found += [f"{text[: brace.end()]}{pair[0].rstrip(',')},{text[brace.end() :]}" for pair in pairs]
+        yield from (replace(frame, payload=damaged.encode()) for damaged in found)
 
 
 def frames(sources: tuple[Source, ...] = tuple(SOURCES.values())) -> st.SearchStrategy[Frame]:
@@ -47,21 +63,21 @@ def damaged(draw: st.DrawFn, source: Source) -> Frame:
 
 
 def _other_value(draw: st.DrawFn, text: str) -> str:
-    return _replaced(draw, _VALUE, text, draw(st.sampled_from(VALUES)))
+    return _replaced(draw, _values(text), text, draw(st.sampled_from(VALUES)))
 
 
 def _field_gone(draw: st.DrawFn, text: str) -> str:
-    return _replaced(draw, _PAIR, text, "")
+    return _replaced(draw, list(_PAIR.finditer(text)), text, "")
 
 
 def _other_field(draw: st.DrawFn, text: str) -> str:
     """One pair of key and value in place of another: so keys come twice, or are gone."""
-    pairs = _PAIR.findall(text)
-    return _replaced(draw, _PAIR, text, draw(st.sampled_from(pairs))) if pairs else text
+    pairs = list(_PAIR.finditer(text))
+    return _replaced(draw, pairs, text, draw(st.sampled_from(pairs))[0]) if pairs else text
 
 
 def _swapped(draw: st.DrawFn, text: str) -> str:
-    found = list(_VALUE.finditer(text))
+    found = _values(text)
     if len(found) < 2:
         return text
     first = draw(st.integers(0, len(found) - 2))
@@ -75,7 +91,7 @@ def _new_field(draw: st.DrawFn, text: str) -> str:
     if not braces:
         return text
     at = draw(st.sampled_from(braces))
-    key = draw(st.sampled_from(('"x"', '"P"', '"data"', '""', *_KEY.findall(text))))
+    key = draw(st.sampled_from(('"x"', '"P"', '"data"', '""', *_keys(text))))
     return f"{text[:at]}{key}:{draw(st.sampled_from(VALUES))},{text[at:]}"
 
 
@@ -89,7 +105,7 @@ def _wrapped(draw: st.DrawFn, text: str) -> str:
 
 
 def _token_gone(draw: st.DrawFn, text: str) -> str:
-    return _replaced(draw, _TOKEN, text, "")
+    return _replaced(draw, list(_TOKEN.finditer(text)), text, "")
 
 
 _DAMAGES = (
@@ -103,8 +119,15 @@ _HEADERS = (
 )
 
 
-def _replaced(draw: st.DrawFn, form: re.Pattern[str], text: str, new: str) -> str:
-    found = list(form.finditer(text))
+def _values(text: str) -> list[re.Match[str]]:
+    return [found for found in _SCALAR.finditer(text) if found[1] is None]
+
+
+def _keys(text: str) -> list[str]:
+    return [found[0].removesuffix(":") for found in _SCALAR.finditer(text) if found[1]]
+
+
+def _replaced(draw: st.DrawFn, found: list[re.Match[str]], text: str, new: str) -> str:
     if not found:
         return text
     place = draw(st.sampled_from(found))

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 from corpus import mutations
-from corpus.cases import CASES, SOURCES, Case
+from corpus.cases import CASES, SOURCES, Case, Source
 from corpus.readings import BAD, audits_reading, documented_reasons, fault
 from corpus.wanted import Content, wanted
 from hypothesis import HealthCheck, given, seed, settings
@@ -72,6 +72,12 @@ def test_every_reason_of_the_corpus_is_documented_and_every_documented_one_has_a
     used = {reason.partition(":")[0] for case in CASES for row in case.out for reason in row.reasons}
     # Needs two frames: tests/silver/test_refine.py.
     assert used | {"conflicting_duplicate"} == documented_reasons()
+
+
+@pytest.mark.parametrize("source", SOURCES.values(), ids=SOURCES)
+def test_every_single_damage_is_named_and_read_alike_by_parser_and_audit(source: Source) -> None:
+    for frame in mutations.single_damages(source):
+        assert fault(frame) is None, frame
 
 
 SEED = int(os.environ.get("CRYPTOLAKE_TEST_SEED") or random.randrange(2**32))  # noqa: S311
