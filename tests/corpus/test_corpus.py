@@ -84,7 +84,7 @@ SEED = int(os.environ.get("CRYPTOLAKE_TEST_SEED") or random.randrange(2**32))  #
 
 
 @seed(SEED)
-@settings(max_examples=800, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=400, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 @given(mutations.frames())
 def test_damage_is_named_and_read_alike_by_parser_and_audit(frame: Frame) -> None:
     assert fault(frame) is None, f"seed {SEED}"
