@@ -65,14 +65,15 @@ def audit_alone(home: Path) -> tuple[float, float, float, int]:
 
 
 def write_lake(home: Path, trades: int, per_minute: int, per_commit: int) -> None:
-    """Write bronze, silver.trades, bars and trends of so many trades, and empty tables beside them."""
+    """Write bronze, silver.trades, both bars and trends of so many trades, and empty tables beside them."""
     for table in (FRAMES, *silver.TABLES):
         DeltaTable.create(_path(home, table), schema=_schema(table), mode="ignore")
     minutes = max(1, trades // (per_minute * len(SYMBOLS)))
     bars: dict[str, list[dict[str, Any]]] = {symbol: [] for symbol in SYMBOLS}
+    windows: list[dict[str, Any]] = []
     rows: list[dict[str, Any]] = []
     offset = written = 0
-    for trade in _trades(minutes, per_minute, bars):
+    for trade in _trades(minutes, per_minute, bars, windows):
         rows.append(trade)
         if len(rows) == per_commit:
             offset, written = _append(home, rows, offset), written + 1
@@ -82,13 +83,18 @@ def write_lake(home: Path, trades: int, per_minute: int, per_commit: int) -> Non
     marks = [Transaction(f"silver.trades/refine/{_table_id(home, FRAMES)}", written)]
     _write(home, silver.TRADES, [], marks)
     _write(home, silver.ONE_MINUTE_BARS, [bar for held in bars.values() for bar in held], [])
+    marks = [Transaction(f"silver.five_minute_bars/aggregate/{_table_id(home, silver.ONE_MINUTE_BARS)}", 1)]
+    _write(home, silver.FIVE_MINUTE_BARS, windows, marks)
     sources = (silver.TRADES, silver.CANDLES)
     marks = [Transaction(f"silver.six_minute_trends/aggregate/{_table_id(home, t)}", written + 1) for t in sources]
     _write(home, silver.SIX_MINUTE_TRENDS, [trend for held in bars.values() for trend in _trends(held)], marks)
 
 
-def _trades(minutes: int, per_minute: int, bars: dict[str, list[dict[str, Any]]]) -> Iterator[dict[str, Any]]:
+def _trades(
+    minutes: int, per_minute: int, bars: dict[str, list[dict[str, Any]]], windows: list[dict[str, Any]]
+) -> Iterator[dict[str, Any]]:
     draw = np.random.default_rng(7)
+    five: dict[str, list[tuple[int, int, bool]]] = {symbol: [] for symbol in SYMBOLS}
     for minute in range(minutes):
         for number, symbol in enumerate(SYMBOLS):
             start = START_US + minute * MINUTE_US
@@ -97,6 +103,11 @@ def _trades(minutes: int, per_minute: int, bars: dict[str, list[dict[str, Any]]]
             times = (start + np.sort(draw.integers(0, 60_000, per_minute)) * 1000).tolist()
             buys = (draw.random(per_minute) < 0.5).tolist()
             bars[symbol].append(_bar(symbol, start, cents, lots, buys))
+            five[symbol] += zip(cents, lots, buys, strict=True)
+            if minute % 5 == 4 or minute == minutes - 1:
+                window = _bar(symbol, start, *(list(values) for values in zip(*five[symbol], strict=True)))
+                windows.append({**window, "window_start": START_US + minute // 5 * 5 * MINUTE_US})
+                five[symbol].clear()
             for i in range(per_minute):
                 yield {
                     "symbol": symbol,

@@ -7,8 +7,13 @@ from __future__ import annotations
 
 from gold.tables import MODEL_SCORES, PREDICTIONS
 from lakehouse.view import Shape, View, ViewColumn, as_is, shaped, utc
-from silver.tables import ONE_MINUTE_BARS, SIX_MINUTE_TRENDS
+from silver.tables import FIVE_MINUTE_BARS, ONE_MINUTE_BARS, SIX_MINUTE_TRENDS
 
+_BAR = (
+    *shaped(Shape.PRICE, "open", "high", "low", "close", "average_price", "vwap"),
+    *shaped(Shape.DOUBLE, "volume", "buy_volume", "amount"),
+    *as_is("trade_count", "origin"),
+)
 _MINUTE = (ViewColumn("minute_utc", "minute", Shape.NAIVE_UTC), ViewColumn("date_utc", "minute", Shape.DATE_UTC))
 
 BARS = View(
@@ -18,9 +23,19 @@ BARS = View(
     (
         *as_is("venue", "symbol"),
         *_MINUTE,
-        *shaped(Shape.PRICE, "open", "high", "low", "close", "average_price", "vwap"),
-        *shaped(Shape.DOUBLE, "volume", "buy_volume", "amount"),
-        *as_is("trade_count", "origin"),
+        *_BAR,
+    ),
+)
+
+FIVE_MINUTES = View(
+    "gold_bi.five_minute_bars",
+    "Five-minute bars.",
+    FIVE_MINUTE_BARS,
+    (
+        *as_is("venue", "symbol"),
+        *utc("window_start"),
+        ViewColumn("date_utc", "window_start", Shape.DATE_UTC),
+        *_BAR,
     ),
 )
 
@@ -62,4 +77,4 @@ SCORES = View(
     ),
 )
 
-VIEWS = (BARS, TRENDS, PREDICTIONS_VIEW, SCORES)
+VIEWS = (BARS, FIVE_MINUTES, TRENDS, PREDICTIONS_VIEW, SCORES)

@@ -132,6 +132,15 @@ class Lake:
         """The app id under which a step marks what it has consumed of a source table."""
         return f"{target.name}/{step}/{self.table_id(source)}"
 
+    def rising(self, target: Table, app_id: str, version: int) -> Txn | None:
+        """The mark to write with rows; None when it is not above the stored one: Delta would skip the rows with it."""
+        return None if _at_least(self.mark(target, app_id) or 0, version) else Txn(app_id, version)
+
+    def advance(self, target: Table, app_id: str, version: int) -> None:
+        """Leave a mark without rows, unless it is there already."""
+        if txn := self.rising(target, app_id, version):
+            self.append(target, self.spark.createDataFrame([], target.schema), txn)
+
     def in_few_files(self, frame: DataFrame, rows: int) -> DataFrame:
         """Make a frame of so many rows be written as one file for every `rows_per_file`, not as one for every task."""
         return frame.coalesce(1 + rows // self.settings.lake.rows_per_file)

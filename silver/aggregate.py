@@ -1,4 +1,4 @@
-"""The step from trades and candles to one-minute bars and six-minute trends."""
+"""The step from trades and candles to one-minute bars, six-minute trends and five-minute bars."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from silver.bars import minute_start
 from silver.closing import BarKey, Channel, Closing
 from silver.once import run_once
 from silver.settle import settle
-from silver.tables import CANDLES, ONE_MINUTE_BARS, SIX_MINUTE_TRENDS, TRADES
+from silver.tables import CANDLES, FIVE_MINUTE_BARS, ONE_MINUTE_BARS, SIX_MINUTE_TRENDS, TRADES
+from silver.windows import Windows
 
 _SECOND_US = 1_000_000
-_MARKED = SIX_MINUTE_TRENDS  # the last table this step writes
+_MARKED = SIX_MINUTE_TRENDS  # the last table that this step writes of trades and candles
 
 
 class _Touched(NamedTuple):
@@ -30,7 +31,8 @@ class Aggregate:
     """Keeps bars and trends equal to what silver.trades and silver.candles say about closed minutes.
 
     What waits is held in memory and can be lost: the step's marks, on silver.six_minute_trends, never pass a version
-    of the tables above of which a minute waits, so `drain` finds it again.
+    of the tables above of which a minute waits, so `drain` finds it again. Five-minute bars follow the bars in the same
+    way, by a mark of their own (`Windows`).
 
     Args:
         lake: the lake this process owns; its session may be changed between calls.
@@ -39,7 +41,7 @@ class Aggregate:
 
     name = "aggregate"
     reads: tuple[Table, ...] = (TRADES, CANDLES)
-    writes: tuple[Table, ...] = (ONE_MINUTE_BARS, SIX_MINUTE_TRENDS)
+    writes: tuple[Table, ...] = (ONE_MINUTE_BARS, SIX_MINUTE_TRENDS, FIVE_MINUTE_BARS)
 
     def __init__(self, lake: Lake, monotonic_s: Callable[[], float] = time.monotonic) -> None:
         self._lake = lake
@@ -48,6 +50,7 @@ class Aggregate:
         self._closing = Closing(limits.lateness_s, limits.correction_interval_s)
         self._app_ids = {table.name: lake.app_id(_MARKED, self.name, table) for table in self.reads}
         self._consumed = {table.name: self._mark(table) for table in self.reads}
+        self._windows = Windows(lake)
 
     def run(self, trades: DataFrame, version: int) -> list[BarKey]:
         """Take in one batch of trades and settle what closes by it.
@@ -78,8 +81,10 @@ class Aggregate:
     def drain(self) -> int:
         """Take in what the tables above hold beyond this step's marks; return how many versions that was."""
         before = sum(self._consumed.values())
+        self._windows.drain(self._now_s())
         for table in self.reads:
             self._catch_up(table, self._lake.version(table))
+        self._windows.settle_due(self._now_s())
         return sum(self._consumed.values()) - before
 
     def on_timer(self, now: float, *, backlog: bool) -> list[BarKey]:
@@ -92,9 +97,14 @@ class Aggregate:
         Returns:
             the minutes whose bar is new or changed.
         """
-        due = self._closing.due(self._now_s()) if backlog else self._closing.due_quiet(self._now_s(), _us(now))
-        changed = self._settle(due)
-        if not backlog and not self._closing.waiting():
+        now_s = self._now_s()
+        if backlog:
+            changed = self._settle(self._closing.due(now_s))
+            self._windows.settle_due(now_s)
+            return changed
+        changed = self._settle(self._closing.due_quiet(now_s, _us(now)))
+        self._windows.settle_quiet(now_s, _us(now))
+        if not self._closing.waiting():
             self._advance_marks()
         return changed
 
@@ -105,6 +115,7 @@ class Aggregate:
             the minutes whose bar is new or changed.
         """
         changed = self._settle(self._closing.waiting())
+        self._windows.settle_all(self._now_s())
         self._advance_marks()
         return changed
 
@@ -123,7 +134,10 @@ class Aggregate:
         now_s = self._now_s()
         self._closing.observe(touched.keys, touched.marks_us, now_s)
         self._consumed[TRADES.name] = max(version, self._consumed[TRADES.name])
-        return self._settle(self._closing.due(now_s))
+        changed = self._settle(self._closing.due(now_s))
+        self._windows.hear(touched.marks_us, now_s)
+        self._windows.settle_due(now_s)
+        return changed
 
     def _take_candles(self, candles: DataFrame, version: int) -> list[BarKey]:
         minute_us = f.unix_micros("minute").alias("minute_us")
@@ -132,18 +146,24 @@ class Aggregate:
         changed: list[BarKey] = []
         for chunk in self._chunks(keys):
             is_last = chunk[-1] is keys[-1]
-            changed += settle(self._lake, chunk, self._txn(CANDLES, version) if is_last else None)
+            changed += self._write(chunk, self._txn(CANDLES, version) if is_last else None)
         self._consumed[CANDLES.name] = max(version, self._consumed[CANDLES.name])
         # Candles leave no trends to write the mark with; left behind, a start would read all of them again.
         self._advance(CANDLES, version)
+        self._windows.settle_candles(keys, self._now_s())
         return changed
 
     def _settle(self, keys: Sequence[BarKey]) -> list[BarKey]:
         changed: list[BarKey] = []
         for chunk in self._chunks(keys):
             consumed = self._closing.consumed(self._consumed[TRADES.name], without=chunk)
-            changed += settle(self._lake, chunk, self._txn(TRADES, consumed))
+            changed += self._write(chunk, self._txn(TRADES, consumed))
             self._closing.settled(chunk, self._now_s())
+        return changed
+
+    def _write(self, keys: Sequence[BarKey], txn: Txn | None) -> list[BarKey]:
+        changed = settle(self._lake, keys, txn)
+        self._windows.take(changed, self._now_s())
         return changed
 
     def _chunks(self, keys: Sequence[BarKey]) -> list[Sequence[BarKey]]:
@@ -155,12 +175,10 @@ class Aggregate:
         self._advance(CANDLES, self._consumed[CANDLES.name])
 
     def _advance(self, table: Table, version: int) -> None:
-        if txn := self._txn(table, version):
-            self._lake.append(_MARKED, self._lake.spark.createDataFrame([], _MARKED.schema), txn)
+        self._lake.advance(_MARKED, self._app_ids[table.name], version)
 
     def _txn(self, table: Table, version: int) -> Txn | None:
-        # Delta skips a write whose version is not above the mark, rows and all; so that one goes without.
-        return Txn(self._app_ids[table.name], version) if version > self._mark(table) else None
+        return self._lake.rising(_MARKED, self._app_ids[table.name], version)
 
     def _mark(self, table: Table) -> int:
         return self._lake.mark(_MARKED, self._app_ids[table.name]) or 0

@@ -1,4 +1,4 @@
-"""Trades and candles to one-minute bars, exact to the last digit."""
+"""Trades and candles to one-minute bars, and those to five-minute bars, exact to the last digit."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as f
 from pyspark.sql.types import DecimalType
 
-from silver.closing import MINUTE_US
+from silver.closing import FIVE_MINUTES_US, MINUTE_US
 from silver.tables import AMOUNT, AVERAGE, VOLUME
 
 KEY = ("venue", "symbol", "minute")
@@ -25,7 +25,12 @@ _ROW_MASK = (1 << _ROW_BITS) - 1
 
 def minute_start(event_time: Column) -> Column:
     """The start of the minute that a time falls into."""
-    return f.timestamp_micros(_minute_us(event_time))
+    return f.timestamp_micros(_start_us(event_time, MINUTE_US))
+
+
+def window_start(time: Column) -> Column:
+    """The start of the five minutes that a time falls into."""
+    return f.timestamp_micros(_start_us(time, FIVE_MINUTES_US))
 
 
 def one_minute_bars(trades: DataFrame) -> DataFrame:
@@ -46,10 +51,7 @@ def one_minute_bars(trades: DataFrame) -> DataFrame:
         "venue",
         "symbol",
         f.timestamp_micros("minute_us").alias("minute"),
-        *("open", "high", "low", "close", "volume", "buy_volume", "amount"),
-        f.col("price_sum").try_cast(AMOUNT).alias("price_sum"),
-        f.try_divide("price_sum", "trade_count").try_cast(AVERAGE).alias("average_price"),
-        f.try_divide("amount", "volume").try_cast(AVERAGE).alias("vwap"),
+        *_sums_and_averages(),
         "trade_count",
         f.lit("trades").alias("origin"),
     )
@@ -96,16 +98,66 @@ def chosen_bars(from_trades: DataFrame, from_candles: DataFrame) -> DataFrame:
     return both.groupBy(*KEY).agg(f.max_by(values, rank).alias("bar")).select(*KEY, "bar.*")
 
 
-def _minute_us(event_time: Column) -> Column:
-    event_us = f.unix_micros(event_time)
-    return event_us - f.pmod(event_us, f.lit(MINUTE_US))
+def five_minute_bars(bars: DataFrame) -> DataFrame:
+    """Make the bar of every (venue, symbol, five minutes) from the one-minute bars in it.
+
+    Sums are those of the minutes: one that its type cannot hold, or that a minute lacks, is null. So one candle among
+    the minutes leaves no `price_sum` and no `average_price`, and its origin `klines`. Averages round as for one minute.
+
+    Args:
+        bars: columns of silver.one_minute_bars; each key once.
+
+    Returns:
+        columns of silver.five_minute_bars without `revised_at`.
+    """
+    start_us = _start_us(f.col("minute"), FIVE_MINUTES_US)
+    # The sums of prices have 12 decimals, though the table keeps 20: a sum of them must not need more digits than is
+    # there, and their division is to keep 24.
+    windows = bars.groupBy("venue", "symbol", start_us.alias("start_us")).agg(
+        f.min_by("open", "minute").alias("open"),
+        f.max("high").alias("high"),
+        f.min("low").alias("low"),
+        f.max_by("close", "minute").alias("close"),
+        _sum_of_all("volume").try_cast(VOLUME).alias("volume"),
+        _sum_of_all("buy_volume").try_cast(VOLUME).alias("buy_volume"),
+        _sum_of_all("amount").alias("amount"),
+        _sum_of_all("price_sum", _PRICE_SUM).try_cast(_PRICE_SUM).alias("price_sum"),
+        f.sum("trade_count").alias("trade_count"),
+        f.max(f.col("origin") == "klines").alias("has_candle"),
+    )
+    return windows.select(
+        *("venue", "symbol"),
+        f.timestamp_micros("start_us").alias("window_start"),
+        *_sums_and_averages(),
+        "trade_count",
+        f.when(f.col("has_candle"), "klines").otherwise("trades").alias("origin"),
+    )
+
+
+def _sum_of_all(name: str, kind: DecimalType | None = None) -> Column:
+    column = f.col(name) if kind is None else f.col(name).try_cast(kind)
+    return f.when(f.count(column) == f.count("*"), f.try_sum(column))
+
+
+def _sums_and_averages() -> tuple[Column | str, ...]:
+    return (
+        *("open", "high", "low", "close", "volume", "buy_volume", "amount"),
+        f.col("price_sum").try_cast(AMOUNT).alias("price_sum"),
+        f.try_divide("price_sum", "trade_count").try_cast(AVERAGE).alias("average_price"),
+        f.try_divide("amount", "volume").try_cast(AVERAGE).alias("vwap"),
+    )
+
+
+def _start_us(time: Column, length_us: int) -> Column:
+    time_us = f.unix_micros(time)
+    return time_us - f.pmod(time_us, f.lit(length_us))
 
 
 def _placed(trades: DataFrame) -> DataFrame:
     # A struct as the order of min_by takes 3 times as long, because it cannot be held in place in a hash aggregate.
     # So the order is one long, and what does not fit into it (session, high bits of numbers) groups the rows instead.
     event_us = f.unix_micros("event_time")
-    minute_us = _minute_us(f.col("event_time"))
+    minute_us = _start_us(f.col("event_time"), MINUTE_US)
     has_id = f.col("trade_id").isNotNull()
     sequence, row = f.coalesce("sequence", f.lit(0)), f.coalesce("row", f.lit(0)).cast("long")
     number = f.when(has_id, f.col("trade_id")).otherwise(f.shiftleft(sequence, _ROW_BITS))

@@ -1,4 +1,4 @@
-"""When a minute is closed: pure bookkeeping of the driver, without Spark, clocks passed in."""
+"""When a minute, or five, is closed: pure bookkeeping of the driver, without Spark, clocks passed in."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 MINUTE_US = 60_000_000
+FIVE_MINUTES_US = 5 * MINUTE_US
 _SECOND_US = 1_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class BarKey(NamedTuple):
-    """The key of a bar; `minute_us` is the start of the minute in microseconds UTC."""
+    """The key of a bar; `minute_us` is the start of its first minute in microseconds UTC."""
 
     venue: str
     symbol: str
@@ -21,13 +22,13 @@ class BarKey(NamedTuple):
 
     @property
     def minute(self) -> datetime:
-        """The start of the minute, with its zone."""
+        """The start of its first minute, with its zone."""
         return _EPOCH + timedelta(microseconds=self.minute_us)
 
     @property
-    def end_us(self) -> int:
-        """The end of the minute in microseconds UTC."""
-        return self.minute_us + MINUTE_US
+    def five_minutes(self) -> BarKey:
+        """The key of the five-minute bar that this minute is in."""
+        return self._replace(minute_us=self.minute_us - self.minute_us % FIVE_MINUTES_US)
 
 
 class Channel(NamedTuple):
@@ -60,10 +61,12 @@ class Closing:
     Args:
         lateness_s: how long after its end a minute waits for late trades.
         correction_interval_s: the least time between two rounds of corrections.
+        length_us: how long the bars are, in microseconds: "minute" stands for that here.
     """
 
     lateness_s: float
     correction_interval_s: float
+    length_us: int = MINUTE_US
     _pending: dict[BarKey, int] = field(default_factory=dict)
     _corrections: dict[BarKey, int] = field(default_factory=dict)
     _reached: dict[str, dict[Channel, _Reach]] = field(default_factory=dict)
@@ -75,14 +78,15 @@ class Closing:
         """Take in one batch.
 
         Args:
-            touched: every minute of the batch, with the first version of the source that touches it.
+            touched: every minute of the batch, with the first version of the source that touches it; of a venue that
+                has not been heard yet they wait for it from now on.
             marks_us: the greatest min(event time, received + skew) of every partition in the batch.
             now_s: the monotonic clock.
         """
         for key, version in touched.items():
-            late = key not in self._pending and key.end_us <= self._closed_until_us.get(key.venue, 0)
-            waiting = self._corrections if late else self._pending
+            waiting = self._corrections if key not in self._pending and self._closed(key) else self._pending
             waiting[key] = min(version, waiting.get(key, version))
+            self._heard_s.setdefault(key.venue, now_s)
         for venue in {channel.venue for channel in marks_us}:
             self._heard_s[venue] = now_s
             self._advance(venue, {c: mark for c, mark in marks_us.items() if c.venue == venue}, now_s)
@@ -92,7 +96,7 @@ class Closing:
 
         In order of time. They wait until `settled` says that they are in the tables.
         """
-        closed = [key for key in self._pending if key.end_us <= self._closed_until_us.get(key.venue, 0)]
+        closed = [key for key in self._pending if self._closed(key)]
         return in_order([*closed, *self._due_corrections(now_s)])
 
     def due_quiet(self, now_s: float, wall_us: int) -> list[BarKey]:
@@ -104,7 +108,7 @@ class Closing:
         closed = [
             key
             for key in self._pending
-            if key.end_us <= ended_us and now_s - self._heard_s.get(key.venue, now_s) >= self.lateness_s
+            if self._end_us(key) <= ended_us and now_s - self._heard_s.get(key.venue, now_s) >= self.lateness_s
         ]
         return in_order({*closed, *self.due(now_s)})
 
@@ -114,11 +118,16 @@ class Closing:
 
     def settled(self, keys: Collection[BarKey], now_s: float) -> None:
         """Forget minutes that are in the tables; what touches them from now on is a correction."""
+        corrected = [key for key in keys if self._corrections.pop(key, None) is not None]
+        if corrected and not self._corrections:
+            self._corrected_s = now_s
         for key in keys:
-            if self._corrections.pop(key, None) is not None:
-                self._corrected_s = now_s
             if self._pending.pop(key, None) is not None:
-                self._closed_until_us[key.venue] = max(key.end_us, self._closed_until_us.get(key.venue, 0))
+                self.closed_until(key.venue, self._end_us(key))
+
+    def closed_until(self, venue: str, until_us: int) -> None:
+        """Take note that what ends by this time is closed, whatever the venue's mark says."""
+        self._closed_until_us[venue] = max(until_us, self._closed_until_us.get(venue, until_us))
 
     def consumed(self, newest: int, without: Collection[BarKey] = ()) -> int:
         """The version up to which everything is in the tables once `without` is, if `newest` is the last one seen."""
@@ -141,8 +150,13 @@ class Closing:
                 # Counted from the first batch without it: a slow batch is no sign that a partition is idle.
                 reach.absent_since_s = now_s
         mark_us = min(reach.mark_us for reach in reached.values() if not self._idle(reach, now_s))
-        until_us = mark_us - round(self.lateness_s * _SECOND_US)
-        self._closed_until_us[venue] = max(until_us, self._closed_until_us.get(venue, until_us))
+        self.closed_until(venue, mark_us - round(self.lateness_s * _SECOND_US))
+
+    def _end_us(self, key: BarKey) -> int:
+        return key.minute_us + self.length_us
+
+    def _closed(self, key: BarKey) -> bool:
+        return self._end_us(key) <= self._closed_until_us.get(key.venue, 0)
 
     def _idle(self, reach: _Reach, now_s: float) -> bool:
         return reach.absent_since_s is not None and now_s - reach.absent_since_s >= self.lateness_s

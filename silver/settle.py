@@ -1,4 +1,4 @@
-"""Write what silver's trades and candles say about given minutes: their bars, then the trends over them."""
+"""Write what silver's trades and candles say about given minutes: their bars, the trends and five minutes over them."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from lakehouse.faults import fault_point
 from lakehouse.lake import Lake, Txn
 from lakehouse.table import Table
 from lakehouse.table_state import within
-from silver.bars import KEY, VALUES, candle_bars, chosen_bars, minute_start, one_minute_bars
-from silver.closing import MINUTE_US, BarKey, in_order
+from silver.bars import KEY, VALUES, candle_bars, chosen_bars, five_minute_bars, minute_start, one_minute_bars
+from silver.closing import FIVE_MINUTES_US, MINUTE_US, BarKey, in_order
 from silver.once import run_once
-from silver.tables import CANDLES, ONE_MINUTE_BARS, SIX_MINUTE_TRENDS, TRADES
+from silver.tables import CANDLES, FIVE_MINUTE_BARS, ONE_MINUTE_BARS, SIX_MINUTE_TRENDS, TRADES
 from silver.trends import MINUTES_BEFORE, TREND_VALUES, six_minute_trends
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_KEYS = pa.schema([("venue", pa.string()), ("symbol", pa.string()), ("minute", pa.timestamp("us", tz="UTC"))])
+_UTC = pa.timestamp("us", tz="UTC")
 
 Spans = Sequence[tuple[int, int]]  # microseconds, ends excluded
 
@@ -53,32 +53,55 @@ def settle(lake: Lake, keys: Collection[BarKey], txn: Txn | None = None) -> list
     return changed
 
 
-def keys_frame(spark: SparkSession, keys: Iterable[BarKey]) -> DataFrame:
-    """Make a frame of venue, symbol and minute."""
-    venues, symbols, minutes_us = zip(*keys, strict=True)
-    columns = [pa.array(venues), pa.array(symbols), pa.array(minutes_us, pa.int64()).cast(_KEYS.field("minute").type)]
-    return frame_of(spark, pa.Table.from_arrays(columns, schema=_KEYS))
+def settle_windows(lake: Lake, windows: Collection[BarKey], txn: Txn | None = None) -> list[BarKey]:
+    """Bring the five-minute bars of these windows to what silver.one_minute_bars says, as `settle` does its tables.
+
+    Args:
+        lake: the lake.
+        windows: keys of five-minute bars, whether stored or not.
+        txn: the mark of the five-minute bars, written with them when there are any to write.
+
+    Returns:
+        the windows whose bar is new or changed.
+    """
+    if not windows:
+        return []
+    with run_once(lake.spark):
+        where = spans({window.minute_us for window in windows}, lake.settings.lake.settle_ranges, FIVE_MINUTES_US)
+        bars = lake.rows_between(ONE_MINUTE_BARS, "minute", _times(where))
+        computed = five_minute_bars(frame_of(lake.spark, bars)).toArrow()
+        changed = _write(lake, FIVE_MINUTE_BARS, computed, windows, where, VALUES, txn)
+        fault_point("after_five_minute_bars_commit")
+    return changed
 
 
-def spans(minutes_us: Collection[int], limit: int) -> Spans:
+def keys_frame(spark: SparkSession, keys: Iterable[BarKey], time: str = "minute") -> DataFrame:
+    """Make a frame of venue, symbol and the time, under that name."""
+    venues, symbols, starts_us = zip(*keys, strict=True)
+    columns = {"venue": pa.array(venues), "symbol": pa.array(symbols), time: pa.array(starts_us, pa.int64()).cast(_UTC)}
+    return frame_of(spark, pa.table(columns))
+
+
+def spans(starts_us: Collection[int], limit: int, length_us: int = MINUTE_US) -> Spans:
     """Cover minutes with few spans of time, so that files outside them are not read.
 
     Args:
-        minutes_us: starts of minutes.
+        starts_us: starts of minutes, or of what else is of this length.
         limit: the most spans to return; the narrowest gaps are bridged first.
+        length_us: the length of each in microseconds.
 
     Returns:
         (start, end) in microseconds, ends excluded, in order.
     """
-    starts = sorted(minutes_us)
+    starts = sorted(starts_us)
     gaps = sorted(b - a for a, b in pairwise(starts))
-    widest = max(MINUTE_US, gaps[-limit] if len(gaps) >= limit else 0)
+    widest = max(length_us, gaps[-limit] if len(gaps) >= limit else 0)
     found: list[tuple[int, int]] = []
     for start in starts:
-        if found and start + MINUTE_US - found[-1][1] <= widest:
-            found[-1] = (found[-1][0], start + MINUTE_US)
+        if found and start + length_us - found[-1][1] <= widest:
+            found[-1] = (found[-1][0], start + length_us)
         else:
-            found.append((start, start + MINUTE_US))
+            found.append((start, start + length_us))
     return found
 
 
@@ -120,10 +143,11 @@ def _write(
 ) -> list[BarKey]:
     """Write of these keys what the table does not say already; return those whose row is new or changed."""
     wanted = frozenset(keys)
-    stored = lake.rows_between(table, "minute", _times(where))
-    found = _keys_of(computed)
+    time = table.key[-1]
+    stored = lake.rows_between(table, time, _times(where))
+    found = _keys_of(computed, time)
     now = _values_by_key(found, computed, values, wanted)
-    was = _values_by_key(_keys_of(stored), stored, values, wanted)
+    was = _values_by_key(_keys_of(stored, time), stored, values, wanted)
     changed = {key for key in now.keys() & was.keys() if now[key] != was[key]}
     new, gone = now.keys() - was.keys(), was.keys() - now.keys()
     written = in_order(new | changed)
@@ -131,7 +155,8 @@ def _write(
         return []
     rows = _rows(lake.spark, found, computed, written, changed)
     if changed or gone:
-        lake.upsert(table, rows, txn, delete=keys_frame(lake.spark, gone) if gone else None, within=_sql(where))
+        going = keys_frame(lake.spark, gone, time) if gone else None
+        lake.upsert(table, rows, txn, delete=going, within=_sql(time, where))
     else:
         lake.append(table, rows, txn)
     return written
@@ -144,8 +169,8 @@ def _values_by_key(
     return {key: value for key, value in found if key in wanted}
 
 
-def _keys_of(rows: pa.Table) -> list[BarKey]:
-    columns = (rows["venue"], rows["symbol"], rows["minute"].cast(pa.int64()))
+def _keys_of(rows: pa.Table, time: str) -> list[BarKey]:
+    columns = (rows["venue"], rows["symbol"], rows[time].cast(pa.int64()))
     return [BarKey(*key) for key in zip(*(column.to_pylist() for column in columns), strict=True)]
 
 
@@ -163,9 +188,9 @@ def _rows(
     return frame_of(spark, revised).withColumn("revised_at", revised_at).drop("revised").coalesce(1)
 
 
-def _sql(where: Spans) -> str:
+def _sql(time: str, where: Spans) -> str:
     first_us, end_us = where[0][0], where[-1][1]
-    return f"t.minute >= timestamp_micros({first_us}) AND t.minute < timestamp_micros({end_us})"
+    return f"t.{time} >= timestamp_micros({first_us}) AND t.{time} < timestamp_micros({end_us})"
 
 
 def _times(where: Spans) -> list[tuple[datetime, datetime]]:

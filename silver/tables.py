@@ -43,6 +43,19 @@ def _prices_and_volumes() -> list[StructField]:
     ]
 
 
+def _bar_values() -> list[StructField]:
+    return [
+        *_prices_and_volumes(),
+        column("amount", AMOUNT, "sum of price x quantity, quote units"),
+        column("price_sum", AMOUNT, "sum of prices; null from candles"),
+        column("average_price", AVERAGE, "price_sum / trade_count, half up; null from candles"),
+        column("vwap", AVERAGE, "amount / volume, to 24 then 16 decimals, half up"),
+        column("trade_count", LongType(), "number of trades"),
+        column("origin", StringType(), "trades, or klines where a candle is in it"),
+        column("revised_at", TimestampType(), "when a stored value was last changed; null when never"),
+    ]
+
+
 def _provenance() -> list[StructField]:
     return [
         column("topic_id", StringType(), "Kafka's id of the topic"),
@@ -155,20 +168,28 @@ ONE_MINUTE_BARS = Table(
     schema=StructType(
         [
             *_minute_of_symbol(),
-            *_prices_and_volumes(),
-            column("amount", AMOUNT, "sum of price x quantity, quote units"),
-            column("price_sum", AMOUNT, "sum of prices; null from candles"),
-            column("average_price", AVERAGE, "price_sum / trade_count, half up; null from candles"),
-            column("vwap", AVERAGE, "amount / volume, to 24 then 16 decimals, half up"),
-            column("trade_count", LongType(), "number of trades"),
-            column("origin", StringType(), "trades or klines"),
-            column("revised_at", TimestampType(), "when a stored value was last changed; null when never"),
+            *_bar_values(),
         ]
     ),
     key=("venue", "symbol", "minute"),
     writer="aggregate",
     cluster_by=("minute", "symbol"),
     properties={"delta.enableChangeDataFeed": "true"},
+)
+
+FIVE_MINUTE_BARS = Table(
+    name="silver.five_minute_bars",
+    comment="Five-minute bars, exact, from the one-minute bars of the window.",
+    schema=StructType(
+        [
+            *_minute_of_symbol()[:2],
+            column("window_start", TimestampType(), "start of the five minutes (UTC)"),
+            *_bar_values(),
+        ]
+    ),
+    key=("venue", "symbol", "window_start"),
+    writer="aggregate",
+    cluster_by=("window_start", "symbol"),
 )
 
 SIX_MINUTE_TRENDS = Table(
@@ -191,4 +212,4 @@ SIX_MINUTE_TRENDS = Table(
     cluster_by=("minute", "symbol"),
 )
 
-TABLES = (TRADES, CANDLES, QUARANTINE, GAPS, ONE_MINUTE_BARS, SIX_MINUTE_TRENDS)
+TABLES = (TRADES, CANDLES, QUARANTINE, GAPS, ONE_MINUTE_BARS, FIVE_MINUTE_BARS, SIX_MINUTE_TRENDS)

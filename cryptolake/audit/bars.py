@@ -21,7 +21,7 @@ from cryptolake.audit.places import Bools, contains
 from cryptolake.audit.result import CheckResult, Tally
 from cryptolake.audit.spill import Ints, Spill
 
-_AVERAGE = pa.decimal128(28, 16)
+AVERAGE = pa.decimal128(28, 16)
 _TRADE_COLUMNS = {
     "minute": pa.int64(),
     "event_us": pa.int64(),
@@ -41,13 +41,13 @@ _CANDLE_COLUMNS = {
 BAR_COLUMNS = {
     **_CANDLE_COLUMNS,
     "price_sum": AMOUNT,
-    "average_price": _AVERAGE,
-    "vwap": _AVERAGE,
+    "average_price": AVERAGE,
+    "vwap": AVERAGE,
     "trade_count": pa.int64(),
     "origin": pa.string(),
 }
-_SCALES = {name: kind.scale for name, kind in BAR_COLUMNS.items() if pa.types.is_decimal(kind)}
-_MAX_DIGITS = 38
+SCALES = {name: kind.scale for name, kind in BAR_COLUMNS.items() if pa.types.is_decimal(kind)}
+MAX_DIGITS = 38
 
 
 class Bar(NamedTuple):
@@ -67,6 +67,60 @@ class Bar(NamedTuple):
     origin: str
 
 
+class BarComparison:
+    """Holds stored bars against computed ones, part by part.
+
+    Args:
+        table: its name.
+        promise: what holds when the values pass.
+        nothing: why a stored bar should not be there.
+        minutes: numbers of minutes.
+        examples: failures shown per check.
+    """
+
+    def __init__(self, table: str, promise: str, nothing: str, minutes: Minutes, examples: int) -> None:
+        self._minutes = minutes
+        self._nothing = nothing
+        self._keys = Tally(f"{table} keys", "no minute twice", examples)
+        self._values = Tally(f"{table} values", promise, examples)
+
+    def take(self, expected: dict[int, Bar], stored: Any, waiting: Ints) -> None:
+        """Compare one part.
+
+        Args:
+            expected: the computed bars by the number of their minute; emptied.
+            stored: the table's rows, with `minute` as a number.
+            waiting: minutes in flight, sorted: neither compared nor missed.
+        """
+        minutes: Ints = stored["minute"].to_numpy()
+        self._keys.count(len(minutes))
+        held, times = np.unique(minutes, return_counts=True)
+        twice = held[times > 1]
+        self._keys.fail(int((times - 1).sum()), (f"twice: {self._minutes.text(m)}" for m in twice.tolist()))
+        open_minutes = set(np.unique(waiting[contains(held, waiting)]).tolist())
+        self._values.note("bars in flight", int(contains(waiting, minutes).sum()))
+        compared = 0
+        columns = [scaled_ints(stored[name]) if name in SCALES else stored[name].to_pylist() for name in BAR_COLUMNS]
+        for minute, *values in zip(minutes.tolist(), *columns, strict=True):
+            if minute in open_minutes:
+                expected.pop(minute, None)
+                continue
+            compared += 1
+            bar = expected.pop(minute, None)
+            if bar is None:
+                self._values.fail(1, [f"{self._minutes.text(minute)}: {self._nothing}"])
+            elif bar != tuple(values):
+                self._values.fail(1, [f"{self._minutes.text(minute)}: {_difference(bar, values)}"])
+        self._values.count(compared)
+        missing = [minute for minute in expected if not _has(waiting, minute)]
+        self._values.note("minutes in flight without a bar", len(expected) - len(missing))
+        self._values.fail(len(missing), (f"{self._minutes.text(minute)}: no bar" for minute in sorted(missing)))
+
+    def results(self) -> list[CheckResult]:
+        """Close the checks of keys and values."""
+        return [self._keys.result(), self._values.result()]
+
+
 class BarsCheck:
     """Collects trades, candles and bars by minute, then compares part by part.
 
@@ -84,10 +138,11 @@ class BarsCheck:
         self._candles = Spill(folder, "minute.candles", pa.schema(candle.items()), parts)
         self._bars = Spill(folder, "minute.bars", pa.schema([("minute", pa.int64()), *BAR_COLUMNS.items()]), parts)
         self._waiting: list[Ints] = []
-        self._keys = Tally("silver.one_minute_bars keys", "no minute twice", examples)
-        self._bars_check = Tally(
-            "silver.one_minute_bars values",
+        self._comparison = BarComparison(
+            "silver.one_minute_bars",
             "each equals what trades and candles give, to the last digit; none is missing",
+            "no trade or candle of that minute",
+            minutes,
             examples,
         )
 
@@ -126,31 +181,8 @@ class BarsCheck:
                 candle = expected.get(minute)
                 if candle is None or bar.trade_count >= candle.trade_count:
                     expected[minute] = bar
-            self._compare(expected, self._bars.read(part), waiting)
-        return [self._keys.result(), self._bars_check.result()]
-
-    def _compare(self, expected: dict[int, Bar], stored: Any, waiting: Ints) -> None:
-        minutes: Ints = stored["minute"].to_numpy()
-        self._keys.count(len(minutes))
-        held, times = np.unique(minutes, return_counts=True)
-        twice = held[times > 1]
-        self._keys.fail(int((times - 1).sum()), (f"twice: {self._minutes.text(m)}" for m in twice.tolist()))
-        open_minutes = set(np.unique(waiting[contains(held, waiting)]).tolist())
-        self._bars_check.note("bars in flight", int(contains(waiting, minutes).sum()))
-        compared = 0
-        columns = [scaled_ints(stored[name]) if name in _SCALES else stored[name].to_pylist() for name in BAR_COLUMNS]
-        for minute, *values in zip(minutes.tolist(), *columns, strict=True):
-            if minute in open_minutes:
-                expected.pop(minute, None)
-                continue
-            compared += 1
-            bar = expected.pop(minute, None)
-            if bar != tuple(values):
-                self._bars_check.fail(1, [f"{self._minutes.text(minute)}: {_difference(bar, values)}"])
-        self._bars_check.count(compared)
-        missing = [minute for minute in expected if not _has(waiting, minute)]
-        self._bars_check.note("minutes in flight without a bar", len(expected) - len(missing))
-        self._bars_check.fail(len(missing), (f"{self._minutes.text(minute)}: no bar" for minute in sorted(missing)))
+            self._comparison.take(expected, self._bars.read(part), waiting)
+        return self._comparison.results()
 
     def _numbered(self, batch: Any, time: str, in_flight: bool) -> Ints:
         number = self._minutes.of(batch, time)
@@ -187,10 +219,10 @@ def _trade_bars(trades: Any) -> Iterator[tuple[int, Bar]]:
 def _trade_bar(prices: list[int], quantities: list[int], buys: list[bool]) -> Bar:
     """Make a bar of the trades of one minute in their order; prices in 1e-12, quantities in 1e-8."""
     count, price_sum = len(prices), sum(prices)
-    amount = fits(sum(map(mul, prices, quantities)), _MAX_DIGITS)
+    amount = fits(sum(map(mul, prices, quantities)), MAX_DIGITS)
     volume = fits(sum(quantities), VOLUME.precision)
     buy_volume = fits(sum(quantity for quantity, buy in zip(quantities, buys, strict=True) if buy), VOLUME.precision)
-    stored_sum = fits(price_sum * 10**8, _MAX_DIGITS)
+    stored_sum = fits(price_sum * 10**8, MAX_DIGITS)
     return Bar(
         open=prices[0],
         high=max(prices),
@@ -200,7 +232,7 @@ def _trade_bar(prices: list[int], quantities: list[int], buys: list[bool]) -> Ba
         buy_volume=buy_volume,
         amount=amount,
         price_sum=stored_sum,
-        average_price=fits(half_up(price_sum * 10**4, count), _AVERAGE.precision),
+        average_price=fits(half_up(price_sum * 10**4, count), AVERAGE.precision),
         vwap=vwap(amount, volume),
         trade_count=count,
         origin="trades",
@@ -211,12 +243,12 @@ def vwap(amount: int | None, volume: int | None) -> int | None:
     """Divide an amount in 1e-20 by a volume in 1e-8: half up to 24 decimals, then half up to 16."""
     if amount is None or not volume:
         return None
-    return fits(half_up(half_up(amount * 10**12, volume), 10**8), _AVERAGE.precision)
+    return fits(half_up(half_up(amount * 10**12, volume), 10**8), AVERAGE.precision)
 
 
 def _candle_bars(candles: Any) -> Iterator[tuple[int, Bar]]:
     names = (*_CANDLE_COLUMNS, "trade_count")
-    columns = [scaled_ints(candles[name]) if name in _SCALES else candles[name].to_pylist() for name in names]
+    columns = [scaled_ints(candles[name]) if name in SCALES else candles[name].to_pylist() for name in names]
     for minute, *values, count in zip(candles["minute"].to_pylist(), *columns, strict=True):
         if count:
             volume, amount = values[4], values[6]
@@ -243,12 +275,10 @@ def _filled(column: Any) -> Ints:
     return result
 
 
-def _difference(bar: Bar | None, values: list[Any]) -> str:
-    if bar is None:
-        return "no trade or candle of that minute"
+def _difference(bar: Bar, values: list[Any]) -> str:
     wrong = [(name, *pair) for name, *pair in zip(BAR_COLUMNS, values, bar, strict=True) if pair[0] != pair[1]]
     return ", ".join(f"{name} is {_text(name, held)}, computed {_text(name, made)}" for name, held, made in wrong)
 
 
 def _text(name: str, value: Any) -> str:
-    return as_text(value, _SCALES[name]) if name in _SCALES else str(value)
+    return as_text(value, SCALES[name]) if name in SCALES else str(value)

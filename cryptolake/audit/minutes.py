@@ -55,6 +55,12 @@ def spread(numbers: Ints) -> Ints:
     return result
 
 
+def five_minutes_of(numbers: Ints) -> Ints:
+    """The number of the first of the five minutes that each minute belongs to."""
+    result: Ints = numbers - (numbers & ((1 << _MINUTE_BITS) - 1)) % 5
+    return result
+
+
 def symbol_of(numbers: Ints) -> Ints:
     """The number of venue and symbol of each minute."""
     result: Ints = numbers >> _MINUTE_BITS

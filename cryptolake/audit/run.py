@@ -67,7 +67,7 @@ def _checks(settings: Settings, snapshot: Snapshot, ledger: Path | None, folder:
     results = bronze.offset_checks(settings.kafka.accept_recreated_topics)
     results += _accounts(bronze, silver, places, quarantine, parts, limits.examples, truth)
     results += [bronze.raw_bytes.result(), silver.naming.result()]
-    results += silver.bars.results() + silver.trends.results(silver.bars.in_flight())
+    results += silver.bars.results() + silver.windows.results() + silver.trends.results(silver.bars.in_flight())
     if truth:
         results += truth.results(silver.gaps)
     return [_overview(bronze, snapshot), *results]
@@ -99,7 +99,7 @@ def _accounts(
 
 
 def _overview(bronze: BronzePass, snapshot: Snapshot) -> CheckResult:
-    tables = (snapshot.frames, snapshot.trades, snapshot.bars, snapshot.trends)
+    tables = (snapshot.frames, snapshot.trades, snapshot.bars, snapshot.windows, snapshot.trends)
     versions = "versions " + ", ".join(f"{table.name.partition('.')[2]} {table.version}" for table in tables)
     note = f"{bronze.control:,} control; {bronze.frames_in_flight:,} in flight; {versions}"
     return CheckResult("bronze.frames read", True, bronze.frames, 0, (), note, "every frame is read anew")

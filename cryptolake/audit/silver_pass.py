@@ -16,6 +16,7 @@ from cryptolake.audit.places import Places
 from cryptolake.audit.snapshot import Columns, PinnedTable, Snapshot
 from cryptolake.audit.spill import Spill
 from cryptolake.audit.trends import TREND_COLUMNS, TrendsCheck
+from cryptolake.audit.windows import WindowsCheck
 
 _NAMES = {"venue": pa.string(), "symbol": pa.string()}
 _MINUTE = {**_NAMES, "minute": TIME}
@@ -44,6 +45,7 @@ class SilverPass:
         minutes = Minutes()
         self.bars = BarsCheck(minutes, folder, parts, examples)
         self.trends = TrendsCheck(minutes, folder, parts, examples)
+        self.windows = WindowsCheck(minutes, folder, parts, examples)
         self.naming = NamingCheck(examples)
         self.spills: dict[Kind, Spill] = {}
         self.gaps: list[tuple[str, int, int]] = []
@@ -57,8 +59,13 @@ class SilverPass:
         for _, batch in snapshot.bars.batches({**_MINUTE, **BAR_COLUMNS}, batch_bytes):
             self.bars.add_bars(batch)
             self.trends.add_bars(batch)
+            self.windows.add_bars(batch)
         for _, batch in snapshot.trends.batches({**_MINUTE, **TREND_COLUMNS}, batch_bytes):
             self.trends.add_trends(batch)
+        for batch in snapshot.bars_in_flight(_MINUTE, batch_bytes):
+            self.windows.add_in_flight(batch)
+        for _, batch in snapshot.windows.batches({**_NAMES, "window_start": TIME, **BAR_COLUMNS}, batch_bytes):
+            self.windows.add_windows(batch)
 
     def _read(self, kind: Kind, table: PinnedTable, in_flight: frozenset[str]) -> None:
         spill = self.spills[kind] = Spill(self._folder, f"silver.{kind.table}", kind.stored_schema, self._parts)

@@ -17,7 +17,7 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 from bronze.tables import FRAMES
 from lakehouse.errors import CryptolakeError
 from lakehouse.settings import Settings
-from silver.tables import CANDLES, GAPS, ONE_MINUTE_BARS, QUARANTINE, SIX_MINUTE_TRENDS, TRADES
+from silver.tables import CANDLES, FIVE_MINUTE_BARS, GAPS, ONE_MINUTE_BARS, QUARANTINE, SIX_MINUTE_TRENDS, TRADES
 
 Columns = Mapping[str, pa.DataType]
 _PIECE_ROWS = 32_768
@@ -80,11 +80,25 @@ class PinnedTable:
             return frozenset(self.files)
         above, data_came = set(), False
         for version in range(mark + 1, self.version + 1):
-            adds = self._adds(version)
+            adds = self._actions(version, "add")
             data_came = data_came or any(add.get("dataChange", True) for add in adds)
             # Files that only rearrange rows (OPTIMIZE) are above the mark only when newer rows can be among them.
             above |= {str(self._folder / add["path"]) for add in adds if data_came}
         return frozenset(file for file in self.files if file in above)
+
+    def changes_above(self, mark: int | None, columns: Columns, batch_bytes: int) -> Iterator[Any]:
+        """Read the rows that versions above the mark wrote or changed, without those that a MERGE copied only.
+
+        Args:
+            mark: the version; None asks for all rows.
+            columns: as for `batches`.
+            batch_bytes: about how large a piece is.
+
+        Raises:
+            CryptolakeError: the log above the mark has been cleaned, or a file is damaged or gone.
+        """
+        for file in self.files if mark is None else self._changed_files(mark):
+            yield from self._file_batches(file, columns, batch_bytes)
 
     def batches(
         self, columns: Columns, batch_bytes: int, above: Collection[str] = frozenset()
@@ -131,7 +145,15 @@ class PinnedTable:
             "If it was cleaned away meanwhile, audit again; otherwise the table is damaged.",
         )
 
-    def _adds(self, version: int) -> list[dict[str, Any]]:
+    def _changed_files(self, mark: int) -> Iterator[str]:
+        for version in range(mark + 1, self.version + 1):
+            # A table with a change feed says for a MERGE which rows it changed.
+            told = self._actions(version, "cdc")
+            for action in told or self._actions(version, "add"):
+                if told or action.get("dataChange", True):
+                    yield str(self._folder / action["path"])
+
+    def _actions(self, version: int, kind: str) -> list[dict[str, Any]]:
         path = self._folder / "_delta_log" / f"{version:020d}.json"
         try:
             lines = path.read_text(encoding="utf-8").splitlines()
@@ -140,8 +162,7 @@ class PinnedTable:
                 f"Version {version} of {self.name} is above its reader's mark and no longer in the log",
                 "Let `cryptolake run --until-idle` catch up, then audit again.",
             ) from None
-        actions = [json.loads(line) for line in lines if line.startswith('{"add"')]
-        return [action["add"] for action in actions]
+        return [json.loads(line)[kind] for line in lines if line.startswith(f'{{"{kind}"')]
 
 
 @dataclass(frozen=True)
@@ -153,6 +174,7 @@ class Snapshot:
     """
 
     trends: PinnedTable
+    windows: PinnedTable
     bars: PinnedTable
     trades: PinnedTable
     quarantine: PinnedTable
@@ -167,7 +189,8 @@ class Snapshot:
         Raises:
             CryptolakeError: there is no lake yet, or a table cannot be read.
         """
-        order = (SIX_MINUTE_TRENDS, ONE_MINUTE_BARS, TRADES, QUARANTINE, CANDLES, GAPS, FRAMES)
+        upper = (SIX_MINUTE_TRENDS, FIVE_MINUTE_BARS, ONE_MINUTE_BARS)
+        order = (*upper, TRADES, QUARANTINE, CANDLES, GAPS, FRAMES)
         return cls(*(PinnedTable(lake_folder, table.name) for table in order))
 
     def frames_in_flight(self) -> frozenset[str]:
@@ -177,6 +200,11 @@ class Snapshot:
     def in_flight_to_bars(self, source: PinnedTable) -> frozenset[str]:
         """The files of trades or candles that aggregate has not settled yet."""
         return source.files_above(self.trends.mark(f"{SIX_MINUTE_TRENDS.name}/aggregate/{source.table_id}"))
+
+    def bars_in_flight(self, columns: Columns, batch_bytes: int) -> Iterator[Any]:
+        """The rows of bars whose windows of five minutes aggregate has not settled yet."""
+        mark = self.windows.mark(f"{FIVE_MINUTE_BARS.name}/aggregate/{self.bars.table_id}")
+        return self.bars.changes_above(mark, columns, batch_bytes)
 
 
 def lake_folder_of(settings: Settings) -> Path:

@@ -15,12 +15,13 @@ from pyspark.sql.pandas.types import to_arrow_schema
 
 from bronze.tables import FRAMES
 from lakehouse.table import Table
-from silver.tables import CANDLES, GAPS, ONE_MINUTE_BARS, QUARANTINE, SIX_MINUTE_TRENDS, TRADES
+from silver.tables import CANDLES, FIVE_MINUTE_BARS, GAPS, ONE_MINUTE_BARS, QUARANTINE, SIX_MINUTE_TRENDS, TRADES
 
 Row = dict[str, Any]
 START_US = 1_723_161_600_000_000  # 2024-08-09 00:00 UTC
 MINUTE_US = 60_000_000
-TABLES = {t.name: t for t in (FRAMES, TRADES, CANDLES, QUARANTINE, GAPS, ONE_MINUTE_BARS, SIX_MINUTE_TRENDS)}
+ABOVE_BARS = (FIVE_MINUTE_BARS, SIX_MINUTE_TRENDS)
+TABLES = {t.name: t for t in (FRAMES, TRADES, CANDLES, QUARANTINE, GAPS, ONE_MINUTE_BARS, *ABOVE_BARS)}
 
 
 def time_of(us: int) -> dt.datetime:
@@ -50,6 +51,10 @@ class HandLake:
     @property
     def bars(self) -> list[Row]:
         return self.rows[ONE_MINUTE_BARS.name]
+
+    @property
+    def windows(self) -> list[Row]:
+        return self.rows[FIVE_MINUTE_BARS.name]
 
     @property
     def trends(self) -> list[Row]:
@@ -171,20 +176,25 @@ class HandLake:
         return refused
 
     def aggregate(self) -> None:
-        """Work out bars and trends."""
+        """Work out bars, five minutes of them, and trends."""
         with localcontext() as context:
             context.prec = 200
             self.rows[ONE_MINUTE_BARS.name] = bars_of(self.trades, self.rows[CANDLES.name])
+            self.rows[FIVE_MINUTE_BARS.name] = windows_of(self.bars)
             self.rows[SIX_MINUTE_TRENDS.name] = trends_of(self.bars)
 
     def write(self) -> None:
         """Write every table: version 0 is empty, version 1 holds the rows, and all of it is consumed."""
         for table in TABLES.values():
-            DeltaTable.create(str(self.path(table)), schema=schema_of(table), mode="ignore")
+            properties = dict(table.properties)
+            DeltaTable.create(
+                str(self.path(table)), schema=schema_of(table), mode="ignore", configuration=properties or None
+            )
         self.append(FRAMES, self.frames)
         for table in (GAPS, CANDLES, QUARANTINE, TRADES):
             self.append(table, self.rows[table.name], self.refine_mark(table, 1))
         self.append(ONE_MINUTE_BARS, self.bars)
+        self.append(FIVE_MINUTE_BARS, self.windows, self.windows_mark(1))
         self.append(SIX_MINUTE_TRENDS, self.trends, *(self.aggregate_mark(table, 1) for table in (TRADES, CANDLES)))
 
     def append(self, table: Table, rows: Iterable[Row], *marks: Transaction) -> None:
@@ -200,6 +210,9 @@ class HandLake:
 
     def aggregate_mark(self, source: Table, version: int) -> Transaction:
         return Transaction(f"{SIX_MINUTE_TRENDS.name}/aggregate/{self.table_id(source)}", version)
+
+    def windows_mark(self, version: int) -> Transaction:
+        return Transaction(f"{FIVE_MINUTE_BARS.name}/aggregate/{self.table_id(ONE_MINUTE_BARS)}", version)
 
     def table_id(self, table: Table) -> str:
         return str(DeltaTable(str(self.path(table))).metadata().id)
@@ -283,6 +296,38 @@ def _trade_bar(rows: list[Row]) -> Row:
         "vwap": _vwap(amount, volume),
         "trade_count": len(rows),
         "origin": "trades",
+    }
+
+
+def windows_of(bars: list[Row]) -> list[Row]:
+    by_window: dict[tuple[str, str, int], list[Row]] = {}
+    for bar in sorted(bars, key=lambda bar: bar["minute"]):
+        start = us_of(bar["minute"]) // (5 * MINUTE_US) * 5 * MINUTE_US
+        by_window.setdefault((bar["venue"], bar["symbol"], start), []).append(bar)
+    return [
+        {"venue": venue, "symbol": symbol, "window_start": time_of(start), **_five(minutes), "revised_at": None}
+        for (venue, symbol, start), minutes in by_window.items()
+    ]
+
+
+def _five(minutes: list[Row]) -> Row:
+    def total(name: str) -> Any:
+        return None if None in (found := [bar[name] for bar in minutes]) else sum(found)
+
+    volume, amount, price_sum, count = (total(name) for name in ("volume", "amount", "price_sum", "trade_count"))
+    return {
+        "open": minutes[0]["open"],
+        "high": max(bar["high"] for bar in minutes),
+        "low": min(bar["low"] for bar in minutes),
+        "close": minutes[-1]["close"],
+        "volume": volume,
+        "buy_volume": total("buy_volume"),
+        "amount": amount,
+        "price_sum": price_sum,
+        "average_price": None if price_sum is None else _rounded(price_sum / count, 16),
+        "vwap": _vwap(amount, volume),
+        "trade_count": count,
+        "origin": "klines" if any(bar["origin"] == "klines" for bar in minutes) else "trades",
     }
 
 

@@ -9,9 +9,10 @@ from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
-from lake_by_hand import MINUTE_US, START_US, HandLake, Row, binance_frame, candle, time_of
+from lake_by_hand import MINUTE_US, START_US, HandLake, Row, binance_frame, candle, schema_of, time_of
 from rich.console import Console
 
 from bronze.tables import FRAMES
@@ -19,7 +20,7 @@ from cryptolake.audit.result import CheckResult
 from cryptolake.audit.run import audit, print_report
 from lakehouse.errors import CryptolakeError
 from lakehouse.settings import load_settings
-from silver.tables import CANDLES, GAPS, ONE_MINUTE_BARS, QUARANTINE, SIX_MINUTE_TRENDS, TRADES
+from silver.tables import CANDLES, FIVE_MINUTE_BARS, GAPS, ONE_MINUTE_BARS, QUARANTINE, SIX_MINUTE_TRENDS, TRADES
 
 SEED = 20240809
 LAST_DIGIT = Decimal(1).scaleb(-16)
@@ -77,6 +78,8 @@ def test_a_correct_lake_passes_and_everything_is_counted(lake: HandLake) -> None
     assert results["silver.quarantine complete"].counted == 1
     assert {bar["origin"] for bar in lake.bars} == {"trades", "klines"}
     assert results["silver.one_minute_bars values"].counted == len(lake.bars)
+    assert results["silver.five_minute_bars values"].counted == len(lake.windows)
+    assert {bar["origin"] for bar in lake.windows} == {"trades", "klines"}
     assert results["silver.six_minute_trends values"].counted == len(lake.trends)
 
 
@@ -153,6 +156,7 @@ def test_a_further_copy_that_also_went_to_silver(lake: HandLake) -> None:
     [
         (CANDLES, "silver.candles keys"),
         (ONE_MINUTE_BARS, "silver.one_minute_bars keys"),
+        (FIVE_MINUTE_BARS, "silver.five_minute_bars keys"),
         (SIX_MINUTE_TRENDS, "silver.six_minute_trends keys"),
         (QUARANTINE, "silver.quarantine keys"),
         (GAPS, "silver.gaps keys"),
@@ -346,6 +350,65 @@ def test_a_missing_bar_and_a_bar_without_trades(lake: HandLake) -> None:
     found = failed(lake)["silver.one_minute_bars values"]
     assert "no bar" in found
     assert "no trade or candle of that minute" in found
+
+
+@pytest.mark.parametrize(
+    ("column", "change"),
+    [
+        *((name, lambda v: v + Decimal("0.000000000001")) for name in ("open", "high", "low", "close")),
+        *((name, lambda v: v + Decimal("0.00000001")) for name in ("volume", "buy_volume")),
+        *((name, lambda v: v + Decimal(1).scaleb(-20)) for name in ("amount", "price_sum")),
+        *((name, lambda v: v + LAST_DIGIT) for name in ("average_price", "vwap")),
+        ("trade_count", lambda v: v + 1),
+        ("origin", lambda v: "klines"),
+    ],
+)
+def test_an_altered_value_of_a_five_minute_bar(lake: HandLake, column: str, change: Callable[[object], object]) -> None:
+    bar = next(bar for bar in lake.windows if bar["origin"] == "trades")
+    bar[column] = change(bar[column])
+    found = failed(lake)
+    assert list(found) == ["silver.five_minute_bars values"]
+    assert f"{column} is" in found["silver.five_minute_bars values"]
+
+
+def test_a_missing_five_minute_bar_and_one_too_many(lake: HandLake) -> None:
+    gone = lake.windows.pop()
+    lake.windows.append({**gone, "window_start": time_of(START_US + 95 * MINUTE_US)})
+    found = failed(lake)
+    assert list(found) == ["silver.five_minute_bars values"]
+    assert "no bar in those five minutes" in found["silver.five_minute_bars values"]
+    assert f"{gone['venue']} {gone['symbol']} {gone['window_start']:%Y-%m-%d %H:%M}: no bar" in found.popitem()[1]
+
+
+def test_five_minutes_that_aggregate_has_not_settled_are_in_flight(lake: HandLake) -> None:
+    first = min(lake.bars, key=lambda bar: (bar["venue"] != "binance", bar["minute"], bar["symbol"]))
+    lake.write()
+    # A MERGE of one minute copies all the others of its file.
+    first["volume"] += 1
+    path = str(lake.path(ONE_MINUTE_BARS))
+    merge = DeltaTable(path).merge(
+        pa.Table.from_pylist([first], schema=schema_of(ONE_MINUTE_BARS)),
+        "t.venue = s.venue AND t.symbol = s.symbol AND t.minute = s.minute",
+        source_alias="s",
+        target_alias="t",
+    )
+    merge.when_matched_update_all().execute()
+    results = results_of(lake)
+    assert [name for name, result in results.items() if not result.passed] == ["silver.one_minute_bars values"]
+    assert results["silver.five_minute_bars values"].note == "1 bars in flight"
+    assert results["silver.five_minute_bars values"].counted == len(lake.windows) - 1
+    # Once aggregate says it has settled them, the old window is wrong.
+    lake.append(FIVE_MINUTE_BARS, [], lake.windows_mark(2))
+    failures = results_of(lake)["silver.five_minute_bars values"]
+    assert failures.failures == 1
+    assert "volume is" in failures.examples[0]
+
+
+def test_five_minutes_of_bars_that_are_new_may_be_absent(lake: HandLake) -> None:
+    lake.windows.clear()
+    lake.windows_mark = lambda version: lake.refine_mark(GAPS, version)  # type: ignore[method-assign]
+    assert failed(lake) == {}
+    assert "minutes in flight without a bar" in results_of(lake)["silver.five_minute_bars values"].note
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,7 @@ def test_what_spark_made_of_any_frames_passes(lake: Lake) -> None:
     assert not [result.note for result in results.values() if "1 in flight" in result.note]
     assert results["silver.quarantine complete"].counted > 100
     assert results["silver.one_minute_bars values"].counted > 10
+    assert results["silver.five_minute_bars values"].counted > 4
     assert results["silver.trades keys"].counted == lake.read(TRADES).count() > 600
 
 

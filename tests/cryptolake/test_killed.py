@@ -32,6 +32,7 @@ BETWEEN_WRITES = (
     "after_silver_commit",
     "after_bars_commit",
     "after_trends_commit",
+    "after_five_minute_bars_commit",
 )
 BETWEEN_PREDICTIONS = ("after_predictions_commit", "after_labels_commit")
 # `make kills` goes through all points and kills every victim three times, which takes half an hour; with "some" a few
@@ -104,9 +105,9 @@ class Home:
         self.broker.start()
 
     def die_at(self, point: str) -> None:
-        """Start the lake and wait until it has killed itself there."""
+        """Start the lake and wait until it has killed itself there; five minutes may have to end before it does."""
         self.lake.start(fault=f"{point}:1")
-        self.lake.await_death(300)
+        self.lake.await_death(450)
         assert self.lake.running is not None
         assert self.lake.running.returncode == -signal.SIGKILL, self.lake.log.read_text()[-3000:]
 

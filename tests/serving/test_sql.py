@@ -59,7 +59,7 @@ def test_a_bi_view_has_naive_utc_times_and_short_decimals(bars: Lake) -> None:
 
 def test_every_table_and_view_answers(bars: Lake) -> None:
     names = query(bars.settings, "show tables").column("table").to_pylist()
-    assert {"bronze.binance_trades", "gold_bi.predictions", "silver.trades"} <= set(names)
+    assert {"bronze.binance_trades", "gold_bi.five_minute_bars", "gold_bi.predictions", "silver.trades"} <= set(names)
     for name in names:
         query(bars.settings, f"SELECT * FROM {name}")  # noqa: S608 - names of the catalog
 

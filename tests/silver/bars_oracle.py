@@ -77,6 +77,37 @@ def _bar(trades: list[Trade]) -> dict[str, Any]:
     }
 
 
+def five_minute_bars(
+    one_minute: dict[tuple[str, str, datetime], dict[str, Any]],
+) -> dict[tuple[str, str, datetime], dict[str, Any]]:
+    groups = defaultdict(list)
+    for venue, symbol, minute in sorted(one_minute):
+        groups[venue, symbol, minute - minute.minute % 5 * MINUTE].append(one_minute[venue, symbol, minute])
+    return {key: _five(minutes) for key, minutes in groups.items()}
+
+
+def _five(minutes: list[dict[str, Any]]) -> dict[str, Any]:
+    def total(name: str) -> Fraction:
+        return sum((Fraction(bar[name]) for bar in minutes), Fraction(0))
+
+    from_trades = all(bar["origin"] == "trades" for bar in minutes)
+    count, volume, amount = sum(bar["trade_count"] for bar in minutes), total("volume"), total("amount")
+    return {
+        "open": minutes[0]["open"],
+        "high": max(bar["high"] for bar in minutes),
+        "low": min(bar["low"] for bar in minutes),
+        "close": minutes[-1]["close"],
+        "volume": half_up(volume, 8),
+        "buy_volume": half_up(total("buy_volume"), 8),
+        "amount": half_up(amount, 20),
+        "price_sum": half_up(total("price_sum"), 20) if from_trades else None,
+        "average_price": half_up(total("price_sum") / count, 16) if from_trades else None,
+        "vwap": half_up(Fraction(half_up(amount / volume, 24)), 16),
+        "trade_count": count,
+        "origin": "trades" if from_trades else "klines",
+    }
+
+
 def trends(averages: dict[tuple[str, str, datetime], Decimal]) -> dict[tuple[str, str, datetime], dict[str, Any]]:
     found = {}
     for venue, symbol, minute in averages:

@@ -6,7 +6,7 @@ import os
 import random
 import shutil
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -14,20 +14,25 @@ from typing import Any
 import bars_oracle as oracle
 import pytest
 from bars_oracle import MINUTE, T0
+from deltalake import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
 
 from lakehouse.lake import Lake, lake_folder
 from lakehouse.settings import load_settings
+from lakehouse.table import Table
 from silver import settle as settle_module
 from silver.aggregate import Aggregate
 from silver.bars import VALUES
 from silver.closing import BarKey
-from silver.settle import settle, spans
-from silver.tables import CANDLES, ONE_MINUTE_BARS, SIX_MINUTE_TRENDS, TRADES
+from silver.settle import settle, settle_windows, spans
+from silver.tables import CANDLES, FIVE_MINUTE_BARS, ONE_MINUTE_BARS, SIX_MINUTE_TRENDS, TRADES
 from silver.trends import TREND_VALUES
 
 SEED = int(os.environ.get("CRYPTOLAKE_TEST_SEED") or random.randrange(2**32))  # noqa: S311
+WRITTEN = (ONE_MINUTE_BARS, FIVE_MINUTE_BARS, SIX_MINUTE_TRENDS)
+BARS, WINDOWS, TRENDS = (table.name for table in WRITTEN)
 Key = tuple[str, str, datetime]
+Rows = dict[tuple[str, str, int], dict[str, Any]]
 
 
 class World:
@@ -69,12 +74,19 @@ class World:
     def bars(self) -> dict[Key, dict[str, Any]]:
         return self._rows(ONE_MINUTE_BARS, VALUES)
 
+    def windows(self) -> dict[Key, dict[str, Any]]:
+        return self._rows(FIVE_MINUTE_BARS, VALUES)
+
     def trends(self) -> dict[Key, dict[str, Any]]:
         return self._rows(SIX_MINUTE_TRENDS, TREND_VALUES)
 
-    def revised(self, table: Any) -> set[tuple[str, int]]:
-        rows = self.lake.read(table).where("revised_at IS NOT NULL").collect()
-        return {(row.symbol[0], (row.minute.replace(tzinfo=UTC) - T0) // MINUTE) for row in rows}
+    def rows(self) -> Rows:
+        """Every row of every table that the step writes, read by delta-rs: table, symbol, minutes since T0."""
+        return {
+            (table.name, row["symbol"][0], (row[table.key[-1]] - T0) // MINUTE): row
+            for table in WRITTEN
+            for row in self._read(table)
+        }
 
     def versions(self) -> tuple[int, int]:
         return self.lake.version(ONE_MINUTE_BARS), self.lake.version(SIX_MINUTE_TRENDS)
@@ -86,23 +98,28 @@ class World:
     def assert_right(self) -> None:
         bars = oracle.bars(self.trades.values())
         assert self.bars() == bars
+        assert self.windows() == oracle.five_minute_bars(bars)
         assert self.trends() == oracle.trends({key: bar["average_price"] for key, bar in bars.items()})
 
     def _frame(self, trades: list[oracle.Trade]) -> DataFrame:
         return self.lake.spark.createDataFrame([_row(trade) for trade in trades], TRADES.schema)
 
     def _rows(self, table: Any, values: tuple[str, ...]) -> dict[Key, dict[str, Any]]:
-        rows = [row.asDict() for row in self.lake.read(table).collect()]
-        found = {(r["venue"], r["symbol"], r["minute"].replace(tzinfo=UTC)): {v: r[v] for v in values} for r in rows}
+        rows = self._read(table)
+        found = {(r["venue"], r["symbol"], r[table.key[-1]]): {v: r[v] for v in values} for r in rows}
         assert len(found) == len(rows), "a key is there twice"
         return found
+
+    def _read(self, table: Table) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = DeltaTable(str(self.lake.path(table))).to_pyarrow_table().to_pylist()
+        return rows
 
 
 @pytest.fixture(scope="module")
 def empty(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A lake of empty tables, to be copied: making tables takes seconds."""
     lake = Lake(spark, load_settings(home=tmp_path_factory.mktemp("empty")))
-    lake.create(TRADES, CANDLES, ONE_MINUTE_BARS, SIX_MINUTE_TRENDS)
+    lake.create(TRADES, CANDLES, ONE_MINUTE_BARS, FIVE_MINUTE_BARS, SIX_MINUTE_TRENDS)
     return lake_folder(lake.settings)
 
 
@@ -147,37 +164,56 @@ def keys(symbol: str, *minutes: int) -> list[BarKey]:
     return [BarKey("binance", f"{symbol}-USDT", start_us + minute * 60_000_000) for minute in minutes]
 
 
-def test_a_trade_an_hour_late_changes_its_minute_and_the_trends_that_look_back_on_it(world: World) -> None:
-    symbols = ("A-USDT", "B-USDT")
-    first = [trade(i, i, f"{10 + i % 4}", symbol) for symbol in symbols for i in range(10) if i != 5]
-    closed = [key for i in range(10) if i != 5 for symbol in "AB" for key in keys(symbol, i)]
-    assert world.batch(*first, trade(99, 60.2)) == closed
-    before, bars_before, trends_before = world.versions(), world.bars(), world.trends()
-    assert before == (1, 1)
-    late = trade(100, 2.5, "17")
-    assert world.batch(late) == keys("A", 2)
+DAY, WEEK = 24 * 60, 7 * 24 * 60  # minutes
+
+
+def test_late_trades_change_their_minutes_their_five_minutes_and_the_trends_that_look_back_on_them(
+    world: World,
+) -> None:
+    # Ten minutes a week ago, a day ago and now, the third of each without a trade of A; the last one not closed yet.
+    first = [
+        trade(since + i, i - since, f"{10 + i % 4}", symbol)
+        for since in (WEEK, DAY, 0)
+        for i in range(10)
+        for symbol in ("A-USDT", "B-USDT")
+        if (i, symbol) != (2, "A-USDT")
+    ]
+    world.batch(*first, trade(99_999, 10.1))
+    before, versions = world.rows(), world.versions()
+    assert versions == (1, 1)
+    late = [trade(99_998, 9.99, "7"), trade(99_997, 4.1 - DAY, "8"), trade(99_996, 2 - WEEK, "9")]
+    assert set(world.batch(*late, trade(99_995, 10.2))) == {*keys("A", 9), *keys("A", 4 - DAY), *keys("A", 2 - WEEK)}
+    after = world.rows()
+    assert {key for key, row in after.items() if row != before.get(key)} == {
+        *((BARS, "A", minute) for minute in (9, 4 - DAY, 2 - WEEK)),
+        *((WINDOWS, "A", start) for start in (5, 0 - DAY, 0 - WEEK)),
+        *((TRENDS, "A", minute - DAY) for minute in range(4, 10)),
+        *((TRENDS, "A", minute - WEEK) for minute in range(2, 8)),
+        (TRENDS, "A", 9),
+    }
+    assert before.keys() | {(BARS, "A", 2 - WEEK), (TRENDS, "A", 2 - WEEK)} == after.keys()
+    assert all((row["revised_at"] is not None) == (row != before.get(key, row)) for key, row in after.items())
     assert world.versions() == (2, 2)
-    assert world.revised(ONE_MINUTE_BARS) == {("A", 2)}
-    assert world.revised(SIX_MINUTE_TRENDS) == {("A", 2), ("A", 3), ("A", 4), ("A", 6), ("A", 7)}
-    assert {key[1:] for key, bar in world.bars().items() if bars_before[key] != bar} == {("A-USDT", T0 + 2 * MINUTE)}
-    assert len({key for key, row in world.trends().items() if trends_before[key] != row}) == 5
     world.now_s += 30
-    assert world.batch(late, *first) == []  # resent: touched again, nothing to change
+    assert world.batch(*late, *first) == []  # resent: touched again, nothing to change
     assert world.versions() == (2, 2)
+    assert world.rows() == after
     world.aggregate.close_all()
     world.assert_right()
 
 
 def test_corrections_wait_for_their_time_and_hold_the_mark(world: World) -> None:
-    world.batch(trade(1, 0), trade(2, 1.2))
-    assert world.mark() is None  # minute 1 waits since version 1
+    world.batch(trade(1, 0), trade(2, 5.2))
+    assert world.mark() is None  # minute 5 waits since version 1
     assert world.batch(trade(3, 0.5, "11")) == keys("A", 0)
     world.now_s += 29
-    assert world.batch(trade(4, 0.6, "12"), trade(5, 2.5)) == keys("A", 1)
+    assert world.batch(trade(4, 0.6, "12"), trade(5, 6.5)) == keys("A", 5)
     assert world.mark() == 2  # version 3 holds the correction
-    assert world.bars()["binance", "A-USDT", T0]["trade_count"] == 2
+    assert [world.rows()[table, "A", 0]["trade_count"] for table in (BARS, WINDOWS)] == [2, 2]
+    assert world.lake.version(FIVE_MINUTE_BARS) == 2  # the window of minute 5 is not closed
     world.now_s += 1
     assert world.aggregate.on_timer(T0.timestamp(), backlog=True) == keys("A", 0)
+    assert [world.rows()[table, "A", 0]["trade_count"] for table in (BARS, WINDOWS)] == [3, 3]
     world.aggregate.close_all()
     assert world.mark() == 3
     world.assert_right()
@@ -205,12 +241,15 @@ def test_a_quiet_venue_is_closed_by_the_timer_unless_records_wait(world: World) 
     assert world.aggregate.on_timer(wall - 1, backlog=False) == []
     assert world.aggregate.on_timer(wall, backlog=False) == keys("A", 0)
     assert (world.mark(), world.versions()) == (1, (1, 1))
-    assert world.aggregate.on_timer(wall, backlog=False) == []
+    assert world.aggregate.on_timer(wall + 239, backlog=False) == []
+    assert world.windows() == {}
+    assert world.aggregate.on_timer(wall + 240, backlog=False) == []  # the other four minutes have no trade
     assert world.versions() == (1, 1)
+    assert world.lake.version(FIVE_MINUTE_BARS) == 1
     world.assert_right()
 
 
-@pytest.mark.parametrize("point", ["after_bars_commit", "after_trends_commit"])
+@pytest.mark.parametrize("point", ["after_bars_commit", "after_trends_commit", "after_five_minute_bars_commit"])
 def test_a_crash_between_two_writes_leaves_the_right_tables_after_the_drain(
     world: World, monkeypatch: pytest.MonkeyPatch, point: str
 ) -> None:
@@ -221,9 +260,11 @@ def test_a_crash_between_two_writes_leaves_the_right_tables_after_the_drain(
         world.aggregate.run(frame, version)
     monkeypatch.undo()
     assert world.restart() == 1 + (point == "after_bars_commit")
-    bars_version = world.lake.version(ONE_MINUTE_BARS)
+    drained = world.rows()
+    assert drained[WINDOWS, "A", 0]["trade_count"] == 6
+    assert drained[WINDOWS, "A", 0]["revised_at"] is None  # written once, when all of it was there
     assert world.aggregate.run(frame, version) == []  # the stream brings the batch again
-    assert world.lake.version(ONE_MINUTE_BARS) == bars_version
+    assert world.rows() == drained
     world.aggregate.close_all()
     world.assert_right()
     assert world.mark() == version
@@ -238,14 +279,17 @@ def _die_at(monkeypatch: pytest.MonkeyPatch, point: str) -> None:
 
 
 def test_the_drain_finds_the_minutes_that_waited_and_versions_nobody_brought(world: World) -> None:
-    world.batch(trade(1, 0), trade(2, 0.1, venue="other"))
+    world.batch(trade(9, -3), trade(1, 0.1), trade(2, 0.1, venue="other"))
+    assert world.lake.version(FIVE_MINUTE_BARS) == 1  # of minute -3, and with the mark
     world.append([trade(3, 0.2)])  # a crash before the step saw it
     assert world.restart() == 2
     world.append([trade(4, 0.3)])  # as if another writer had been here
     assert world.batch(trade(5, 1.3)) == keys("A", 0)
     assert world.bars()["binance", "A-USDT", T0]["trade_count"] == 3
+    world.restart()  # five minutes are waiting, of which the first has been written
     world.aggregate.close_all()
     assert world.restart() == 0
+    assert world.lake.version(FIVE_MINUTE_BARS) == 2
     world.assert_right()
 
 
@@ -284,7 +328,9 @@ def test_trades_and_candles_give_the_same_tables_whichever_comes_first(
     )
     assert world.bars() == other.bars()
     assert world.trends() == other.trends()
+    world.aggregate.on_timer(0, backlog=False)
     other.aggregate.on_timer(0, backlog=False)
+    assert world.windows() == oracle.five_minute_bars(world.bars()) == other.windows()
     assert other.restart() == 0  # the mark on candles has been carried along
 
 
@@ -312,12 +358,31 @@ def test_any_order_of_trades_ends_with_the_same_tables(world: World) -> None:
     world.assert_right()
 
 
+def test_windows_of_candles_are_written_with_them_once_they_are_over(world: World) -> None:
+    world.candles(*((minute, "50", int(minute != 9)) for minute in range(12)))
+    windows = world.windows()
+    assert windows == oracle.five_minute_bars({k: b for k, b in world.bars().items() if k[2] < T0 + 10 * MINUTE})
+    assert [bar["trade_count"] for bar in windows.values()] == [5, 4]
+    assert world.lake.version(FIVE_MINUTE_BARS) == 1
+    world.candles(*((minute, "51", 1) for minute in range(12, 20)))
+    assert world.windows() == oracle.five_minute_bars(world.bars())
+    assert all(row["revised_at"] is None for row in world.rows().values())
+
+
 def test_settling_what_is_settled_writes_nothing(world: World) -> None:
-    world.batch(trade(1, 0), trade(2, 1))
+    world.batch(trade(1, 0), trade(2, 1), trade(3, 8))
     world.aggregate.close_all()
-    before = world.versions()
-    assert settle(world.lake, keys("A", 0, 1, 2)) == []
-    assert world.versions() == before
+    before = world.rows()
+    assert settle(world.lake, keys("A", 0, 1, 2, 8)) == []
+    assert settle_windows(world.lake, keys("A", 0, 5)) == []
+    assert world.rows() == before
+    # The lake of an earlier version has no five-minute bars.
+    shutil.rmtree(world.lake.path(FIVE_MINUTE_BARS))
+    world.lake.create(FIVE_MINUTE_BARS)
+    world.restart()
+    assert len(world.windows()) == 1  # nobody has seen the second one closed
+    world.aggregate.close_all()
+    assert world.rows() == before
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from silver.closing import MINUTE_US, BarKey, Channel, Closing
+from silver.closing import FIVE_MINUTES_US, MINUTE_US, BarKey, Channel, Closing
 
 T0_US = 1_700_000_040_000_000  # the start of a minute
 SECOND_US = 1_000_000
@@ -131,3 +131,42 @@ def test_what_is_consumed_stops_before_the_first_version_that_waits() -> None:
     assert closing.consumed(11) == 8
     closing.settled([minute(1)], 3)
     assert closing.consumed(11) == 10
+
+
+def test_five_minutes_close_as_a_minute_does() -> None:
+    assert [minute(i).five_minutes for i in (1, 5)] == [minute(1), minute(1)]  # T0 is the last minute of five
+    windows = Closing(lateness_s=5, correction_interval_s=30, length_us=FIVE_MINUTES_US)
+    channel = Channel("binance", "binance.trade", 0)
+    windows.observe({minute(1): 1}, {channel: T0_US + 6 * MINUTE_US + 5 * SECOND_US - 1}, 0)
+    assert windows.due(0) == []
+    windows.observe({}, {channel: T0_US + 6 * MINUTE_US + 5 * SECOND_US}, 1)
+    assert windows.due(1) == [minute(1)]
+
+
+def test_what_a_restart_finds_waits_for_its_venue_from_then_on() -> None:
+    closing = Closing(lateness_s=5, correction_interval_s=30)
+    closing.observe({minute(0): 3}, {}, 100)
+    assert closing.due(1_000) == []
+    assert closing.due_quiet(104.9, T0_US + 65 * SECOND_US) == []
+    assert closing.due_quiet(105, T0_US + 65 * SECOND_US) == [minute(0)]
+
+
+def test_what_is_known_to_be_closed_is_due_whatever_the_mark_says() -> None:
+    closing = Closing(lateness_s=5, correction_interval_s=30)
+    closing.observe({minute(0): 1, minute(1): 1}, {Channel("binance", "binance.trade", 0): T0_US}, 0)
+    closing.closed_until("binance", T0_US + MINUTE_US)
+    assert closing.due(0) == [minute(0)]
+    closing.closed_until("binance", T0_US)  # never back
+    assert closing.due(0) == [minute(0)]
+
+
+def test_a_round_of_corrections_ends_with_its_last() -> None:
+    closing = Closing(lateness_s=5, correction_interval_s=30)
+    closing.closed_until("binance", T0_US + 9 * MINUTE_US)
+    closing.observe({minute(0): 1, minute(1): 1}, {}, 0)
+    closing.settled([minute(0)], 1)  # written on its own, as with a candle
+    assert closing.due(2) == [minute(1)]
+    closing.settled([minute(1)], 2)
+    closing.observe({minute(0): 2}, {}, 3)
+    assert closing.due(31.9) == []
+    assert closing.due(32) == [minute(0)]
