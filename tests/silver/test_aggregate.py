@@ -286,10 +286,12 @@ def test_the_drain_finds_the_minutes_that_waited_and_versions_nobody_brought(wor
     world.append([trade(4, 0.3)])  # as if another writer had been here
     assert world.batch(trade(5, 1.3)) == keys("A", 0)
     assert world.bars()["binance", "A-USDT", T0]["trade_count"] == 3
-    world.restart()  # five minutes are waiting, of which the first has been written
+    world.batch(trade(6, -3, venue="other"))  # late: its five minutes are written, while those of minute 0 wait
+    assert world.lake.version(FIVE_MINUTE_BARS) == 2
+    world.restart()
     world.aggregate.close_all()
     assert world.restart() == 0
-    assert world.lake.version(FIVE_MINUTE_BARS) == 2
+    assert world.lake.version(FIVE_MINUTE_BARS) == 3
     world.assert_right()
 
 

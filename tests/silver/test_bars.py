@@ -9,20 +9,21 @@ import random
 from collections.abc import Iterable
 from dataclasses import astuple
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import pytest
-from bars_oracle import T0, TRADE_SCHEMA, Trade, bars, half_up
+from bars_oracle import MINUTE, T0, TRADE_SCHEMA, Trade, bars, half_up
+from bars_oracle import five_minute_bars as five_minute_bars_of
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as f
 
-from silver.bars import KEY, VALUES, candle_bars, chosen_bars, one_minute_bars
-from silver.tables import CANDLES, ONE_MINUTE_BARS
+from silver.bars import KEY, VALUES, candle_bars, chosen_bars, five_minute_bars, one_minute_bars
+from silver.tables import CANDLES, FIVE_MINUTE_BARS, ONE_MINUTE_BARS
 
 pytestmark = pytest.mark.usefixtures("both_ways")
 SEED = int(os.environ.get("CRYPTOLAKE_TEST_SEED") or random.randrange(2**32))  # noqa: S311
@@ -35,9 +36,9 @@ def frame(spark: SparkSession, trades: Iterable[Trade]) -> DataFrame:
     return spark.createDataFrame(rows, TRADE_SCHEMA)
 
 
-def collected(rows: DataFrame) -> dict[tuple[str, str, datetime], dict[str, Any]]:
+def collected(rows: DataFrame, time: str = "minute") -> dict[tuple[str, str, datetime], dict[str, Any]]:
     found = [row.asDict() for row in rows.collect()]
-    keyed = {(r["venue"], r["symbol"], r["minute"].replace(tzinfo=UTC)): {v: r[v] for v in VALUES} for r in found}
+    keyed = {(r["venue"], r["symbol"], r[time].replace(tzinfo=UTC)): {v: r[v] for v in VALUES} for r in found}
     assert len(keyed) == len(found), "a key came twice"
     return keyed
 
@@ -181,6 +182,65 @@ def test_a_sum_that_does_not_fit_is_null_and_ends_nothing(spark: SparkSession) -
     assert (found.amount, found.vwap) == (None, None)
     assert found.average_price == Decimal("999999999999.9999999999990000")
     assert found.volume == Decimal("19999999999999999.99999998")
+
+
+def drawn_bars(draw: random.Random) -> dict[tuple[str, str, datetime], dict[str, Any]]:
+    """One-minute bars of three symbols over an hour, some of candles, with prices and counts of any size."""
+    found = {}
+    for symbol in ("A", "B", "C"):
+        for minute in draw.sample(range(60), 40):
+            prices = [Decimal(draw.randrange(1, 10 ** draw.randrange(1, 21))).scaleb(-12) for _ in range(4)]
+            count, lots = draw.randrange(1, 10**6), draw.randrange(1, 10 ** draw.randrange(1, 17))
+            price_sum, volume = sum(prices) * count, Decimal(lots).scaleb(-8)
+            candle = draw.random() < 0.15
+            found["venue", symbol, T0 + minute * MINUTE] = {
+                **{"open": prices[0], "high": max(prices), "low": min(prices), "close": prices[-1]},
+                **{"volume": volume, "buy_volume": Decimal(draw.randrange(lots)).scaleb(-8)},
+                "amount": prices[1] * volume,
+                "price_sum": None if candle else price_sum,
+                "average_price": None if candle else half_up(Fraction(price_sum) / count, 16),
+                "vwap": None,  # that of five minutes is made of their amount and volume
+                "trade_count": count,
+                "origin": "klines" if candle else "trades",
+            }
+    return found
+
+
+def one_minute_frame(spark: SparkSession, bars: dict[tuple[str, str, datetime], dict[str, Any]]) -> DataFrame:
+    rows = [{**dict(zip(KEY, key, strict=True)), **bar, "revised_at": None} for key, bar in bars.items()]
+    random.Random(SEED).shuffle(rows)  # noqa: S311
+    made = [tuple(row[name] for name in ONE_MINUTE_BARS.columns) for row in rows]
+    return spark.createDataFrame(made, ONE_MINUTE_BARS.schema)
+
+
+def test_five_minute_bars_equal_the_decimal_oracle_to_the_last_digit(spark: SparkSession) -> None:
+    print(f"CRYPTOLAKE_TEST_SEED={SEED}")
+    with localcontext() as context:
+        context.prec = 200
+        rows = drawn_bars(random.Random(SEED))  # noqa: S311
+        wanted = five_minute_bars_of(rows)
+    made = five_minute_bars(one_minute_frame(spark, rows))
+    assert FIVE_MINUTE_BARS.differences(made) == ["revised_at is missing"]
+    assert collected(made, "window_start") == wanted
+    assert {bar["origin"] for bar in wanted.values()} == {"klines", "trades"}
+
+
+def test_five_minutes_whose_sum_does_not_fit_or_is_not_known_have_none(spark: SparkSession) -> None:
+    sums = ("volume", "buy_volume", "amount", "price_sum", "average_price")
+    most = {
+        **dict.fromkeys(("open", "high", "low", "close"), Decimal(1)),
+        **dict.fromkeys(("volume", "buy_volume"), Decimal("99999999999999999999999999.99999999")),
+        **dict.fromkeys(("amount", "price_sum"), Decimal("999999999999999999")),
+        **{"average_price": Decimal("99999999999.9999999"), "vwap": None, "trade_count": 10**7, "origin": "trades"},
+    }
+    rows = {("v", symbol, T0): most for symbol in ("MOST", "LACKING")}
+    rows["v", "MOST", T0 + 4 * MINUTE] = most
+    rows["v", "LACKING", T0 + 4 * MINUTE] = {**most, **dict.fromkeys(sums)}
+    made = collected(five_minute_bars(one_minute_frame(spark, rows)), "window_start")
+    found = {key[1]: bar for key, bar in made.items()}
+    assert [found["MOST"][name] for name in sums] == [None, None, None, None, Decimal("99999999999.9999999")]
+    assert [found["LACKING"][name] for name in sums] == [None] * 5
+    assert [(bar["vwap"], bar["trade_count"]) for bar in found.values()] == [(None, 2 * 10**7)] * 2
 
 
 def test_the_recorded_trades_give_the_recorded_bars(spark: SparkSession, recorded_data: Path) -> None:
