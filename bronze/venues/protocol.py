@@ -9,6 +9,7 @@ from bronze.record import NO_ID
 from lakehouse.settings import Settings
 
 TRADE, KLINE, GAP, CONTROL, OVERSIZE = "trade", "kline", "gap", "control", "oversize"
+TRADE_DUMP = "trade_dump"  # lines of a file, not JSON
 
 
 @dataclass(frozen=True, slots=True)

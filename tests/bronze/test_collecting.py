@@ -280,7 +280,7 @@ def test_ids_behind_the_horizon_are_said_to_be_lost(
     simulator: Simulate, collector: Start, kafka: str, read_topic: Read
 ) -> None:
     market = simulator(rate=1000, symbols=2, limits="history_horizon_trades=60")
-    control = read_topic("binance.control")
+    lost = read_topic("binance.gap")
     running = collector("binance", kafka, simulated_urls(market.urls), **QUICK)
     running.await_frames(300)
     running.kill()
@@ -289,7 +289,7 @@ def test_ids_behind_the_horizon_are_said_to_be_lost(
     running.await_frames(300)
 
     def markers() -> list[dict[str, Any]]:
-        found = [json.loads(message.value) for message in control.read()]
+        found = [json.loads(message.value) for message in lost.read()]
         return [marker for marker in found if marker.get("kind") == "unrecoverable"]
 
     await_until(lambda: len({m["symbol"] for m in markers()}) == 2, 15, "a marker for each symbol")
