@@ -103,10 +103,12 @@ class Pipeline:
                 raise
 
     def on_tick(self, *, backlog: bool) -> None:
-        """Close minutes of quiet venues, unless a batch is at work; Spark calls nobody when there is no data."""
+        """Open gaps and close minutes of quiet venues, unless a batch is at work; Spark calls nobody without data."""
         if not self._busy.acquire(blocking=False):
             return
         try:
+            if not backlog:
+                self._refine.on_timer(time.time())
             if self._aggregate.on_timer(time.time(), backlog=backlog):
                 self._predict.drain()
         finally:
@@ -116,6 +118,7 @@ class Pipeline:
     def close(self) -> None:
         """Close every minute that is still open, and predict on them."""
         with self._busy:
+            self._refine.on_timer(time.time())
             self._refine.advance_mark()
             self._aggregate.drain()
             self._aggregate.close_all()
@@ -213,7 +216,12 @@ def run_step(name: str, settings: Settings, bootstrap_servers: Callable[[], str]
             consumed = aggregate.drain()
             aggregate.close_all()
             return consumed
-        return Refine(lake).drain() if name == "refine" else Predict(lake).drain()
+        if name == "refine":
+            refine = Refine(lake)
+            consumed = refine.drain()
+            refine.on_timer(time.time())
+            return consumed
+        return Predict(lake).drain()
 
 
 STEPS = ("land", "refine", "aggregate", "predict")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from lakehouse.lake import lake_folder
 from lakehouse.settings import Settings
 
 Rows = list[dict[str, Any]]
+Filters = Sequence[tuple[str, str, Any]]
 _ATTEMPTS = 3
 
 
@@ -64,6 +66,28 @@ class LakeReader:
                 return found
             except Exception:
                 # The owner may have removed a file between our look at the log and the read of it.
+                self._tables.clear()
+                if attempt == _ATTEMPTS - 1:
+                    raise
+        return []
+
+    def rows_where(self, table: str, columns: Sequence[str], filters: Filters) -> Rows:
+        """Read columns of the rows that all conditions hold for; empty while the table is not there.
+
+        Args:
+            table: `schema.name`.
+            columns: which.
+            filters: (column, operator, value); files that their statistics rule out are not read.
+        """
+        for attempt in range(_ATTEMPTS):
+            found = self._table(table)
+            if found is None:
+                return []
+            try:
+                rows: Rows = found.to_pyarrow_table(columns=list(columns), filters=list(filters)).to_pylist()
+                return rows
+            except Exception:
+                # As above.
                 self._tables.clear()
                 if attempt == _ATTEMPTS - 1:
                     raise

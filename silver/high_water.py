@@ -1,4 +1,4 @@
-"""How far the numbers of each stream of trades have been written, so that only what may be a copy is looked up.
+"""Which numbers of each stream of trades have been written, so that only what may be a copy is looked up.
 
 Where ids are numeric the scope is the symbol and the number the trade id; elsewhere the scope is the session and the
 number its sequence. A row above its scope's mark cannot be in silver.trades.
@@ -22,25 +22,32 @@ _MAX_RANGES = 64
 
 @dataclass(frozen=True)
 class Span:
-    """What a batch holds of one scope.
+    """What a batch, or the table, holds of one scope.
 
     Args:
         venue: the market.
         scope: symbol, or session where the venue has no ids.
         by_id: whether the scope is a symbol.
-        rows: trades in the batch.
+        rows: trades.
+        numbers: different numbers of theirs.
         lowest: their lowest number.
         highest: their highest number.
-        repeats: whether a key may occur more than once in the batch.
+        received_us: when the one with the lowest number was received (UTC, us).
     """
 
     venue: str
     scope: str
     by_id: bool
     rows: int
+    numbers: int
     lowest: int
     highest: int
-    repeats: bool
+    received_us: int
+
+    @property
+    def repeats(self) -> bool:
+        """Whether a key may occur more than once."""
+        return self.rows > self.numbers
 
 
 def number_columns() -> list[Column]:
@@ -53,6 +60,16 @@ def number_columns() -> list[Column]:
     ]
 
 
+def span_figures(numbers: Column) -> list[Column]:
+    """The figures of a Span but for its rows, over rows of `number` and `received_at`."""
+    return [
+        numbers.alias("numbers"),
+        f.min("number").alias("lowest"),
+        f.max("number").alias("highest"),
+        f.unix_micros(f.min_by("received_at", "number")).alias("received_us"),
+    ]
+
+
 class HighWater:
     """The highest number written of each scope: a copy of what silver.trades says, reloaded whenever it is not."""
 
@@ -60,15 +77,22 @@ class HighWater:
         self._marks: dict[tuple[str, str], int] = {}
         self._version = -1
 
-    def refresh(self, lake: Lake) -> None:
-        """Make the marks those of the table's newest version."""
+    def refresh(self, lake: Lake) -> list[Span] | None:
+        """Make the marks those of the table's newest version.
+
+        Returns:
+            what the table holds, if it had to be read; else None.
+        """
         version = lake.version(TRADES)
         if version == self._version:
-            return
-        numbers = lake.read(TRADES).select("venue", *number_columns())
-        rows = numbers.groupBy("venue", "scope").agg(f.max("number").alias("number")).collect()
-        self._marks = {(row["venue"], row["scope"]): row["number"] for row in rows}
+            return None
+        numbers = lake.read(TRADES).select("venue", "received_at", *number_columns())
+        figures = numbers.groupBy("venue", "scope", "by_id").agg(*span_figures(f.count("*"))).collect()
+        # A key is in the table once; where numbers are shared by rows of a frame nobody asks how many there are.
+        spans = [Span(rows=row["numbers"], **row.asDict()) for row in figures]
+        self._marks = {(span.venue, span.scope): span.highest for span in spans}
         self._version = version
+        return spans
 
     def advance(self, spans: Iterable[Span], version: int) -> None:
         """Take over what a batch has written in this version of the table."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 from silver import quality
 from silver.markers import parse_gap
 from silver.rows import WHOLE_FRAME, Frame, ParsedRow, Rejected
-from silver.strict_json import read_document
+from silver.strict_json import Document, read_document
 from silver.venues.registry import venue_named
 from silver.venues.venue import Parser
 
 CONTROL = "control"
+GAP_CHANNEL = "gap"
 _OVERSIZE = "oversize"
 
 
@@ -24,7 +25,7 @@ def parse_frame(frame: Frame) -> list[ParsedRow]:
     reasons = quality.header_reasons(frame) + reasons
     if frame.channel == _OVERSIZE or len(frame.payload) > quality.MAX_FRAME_BYTES:
         return [_whole([*reasons, "oversize"])]
-    document = read_document(frame.payload)
+    document = Document(frame.payload) if _is_text(frame) else read_document(frame.payload)
     reasons.extend(document.reasons)
     if parser is None or (document.value is None and document.reasons):
         return [_whole(reasons)]
@@ -43,8 +44,13 @@ def _parser_for(frame: Frame) -> tuple[Parser | None, list[str]]:
         return None, ["unknown_venue"]
     if frame.channel is None or frame.channel == _OVERSIZE:
         return None, []
-    parser = parse_gap if frame.channel == "gap" else venue.parsers.get(frame.channel)
+    parser = parse_gap if frame.channel == GAP_CHANNEL else venue.parsers.get(frame.channel)
     return parser, [] if parser else ["unknown_channel"]
+
+
+def _is_text(frame: Frame) -> bool:
+    venue = venue_named(frame.venue) if frame.venue is not None else None
+    return venue is not None and frame.channel in venue.texts
 
 
 def _whole(reasons: list[str]) -> Rejected:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import reduce
 from typing import NamedTuple
 
@@ -15,11 +15,14 @@ from lakehouse.faults import fault_point
 from lakehouse.lake import COMMIT_VERSION, Lake, Txn
 from lakehouse.table import Table
 from silver.copies import CONFLICT, NEW, SAME, VERDICT, conflicts, judge_copies
-from silver.high_water import HighWater, Span, number_columns
+from silver.high_water import HighWater, Span
+from silver.id_gaps import IdGaps
 from silver.kinds import BESIDE_TRADES, CANDLE, ROW_KINDS, TRADE, RowKind
+from silver.parse import GAP_CHANNEL, parse_frame
 from silver.quality import RULE_VERSION
-from silver.rows import Rejected
+from silver.rows import Frame, LostIds, Rejected
 from silver.strict import FRAME_ID, KIND, parse_strictly, rejected_rows, rows_of_kind
+from silver.survey import survey
 from silver.tables import QUARANTINE, TRADES
 from silver.trades import CONTROL_ROUTE, ROUTE, STRICT_ROUTE, TRADE_ROUTE, canonical_trades, route_frames
 
@@ -64,6 +67,7 @@ class Refine:
     def __init__(self, lake: Lake) -> None:
         self._lake = lake
         self._high_water = HighWater()
+        self._id_gaps = IdGaps(lake.settings.lake.gap_open_s)
 
     def run(self, frames: DataFrame, version: int) -> Refined:
         """Refine one batch.
@@ -72,11 +76,13 @@ class Refine:
             frames: rows of bronze.frames, all that were landed since the last batch and up to `version`.
             version: the newest version of bronze.frames among them; every write is done once for it.
         """
-        self._high_water.refresh(self._lake)
+        self._refresh()
         batch = _Batch(self._lake, self._high_water, frames)
         try:
             return self._write(batch, version)
         except BaseException:
+            # What is known of ids is ahead of the table now: the next batch reads it anew.
+            self._high_water = HighWater()
             batch.release()
             raise
 
@@ -87,7 +93,13 @@ class Refine:
         for high in self._group_ends(low, current):
             self.run(self._lake.read_changes(FRAMES, low, high), high).release()
             low = high
+        self._refresh()
+        self._id_gaps.write_filled(self._lake)
         return max(low - first, 0)
+
+    def on_timer(self, now_s: float) -> None:
+        """Give rows to the holes that have lasted by now (UTC, seconds): a venue that fell silent calls nobody."""
+        self._id_gaps.write_found(self._lake, int(now_s * 1_000_000))
 
     def advance_mark(self) -> None:
         """Mark all of bronze as refined, once it is: a batch that brought no trade has left no mark."""
@@ -105,10 +117,13 @@ class Refine:
             kind: self._append(kind.table, rows, counts[kind.plural], version, kind.fault)
             for kind, rows in beside.items()
         }
+        self._id_gaps.take(batch.spans, batch.trades, batch.lost_ids())
+        self._id_gaps.write_found(self._lake, batch.newest_us)
         self._append(QUARANTINE, quarantine, counts["quarantined"], version, "after_quarantine_commit")
         trades_version = self._append(TRADES, new_trades, counts["trades"], version, TRADE.fault)
         if trades_version is not None:
             self._high_water.advance(batch.spans, trades_version)
+        self._id_gaps.write_filled(self._lake)
         trades = new_trades if new_trades is not None else batch.no_trades()
         return Refined(trades, trades_version, beside[CANDLE], written[CANDLE], counts, batch.cached)
 
@@ -119,6 +134,11 @@ class Refine:
         written = self._lake.append(table, files, Txn(self._app_id(table), version))
         fault_point(fault)
         return written
+
+    def _refresh(self) -> None:
+        stored = self._high_water.refresh(self._lake)
+        if stored is not None:
+            self._id_gaps.restore(self._lake, stored)
 
     def _app_id(self, target: Table) -> str:
         return self._lake.app_id(target, self.name, FRAMES)
@@ -163,12 +183,14 @@ class _Batch:
         self.counts = dict.fromkeys(("frames", "control", *tables, "copies", "quarantined"), 0)
         self._frames = frames.drop(COMMIT_VERSION)
         self._routed = self._keep(route_frames(self._frames))
-        by_route, self.spans = _survey(self._routed)
-        self.counts["frames"] = sum(by_route.values())
-        self.counts["control"] = by_route.get(CONTROL_ROUTE, 0)
+        found = survey(self._routed)
+        self.spans, self.newest_us = found.spans, found.newest_us
+        self.counts["frames"] = sum(found.routes.values())
+        self.counts["control"] = found.routes.get(CONTROL_ROUTE, 0)
+        self.trades = canonical_trades(self._routed)
         self._strict: DataFrame | None = None
         self._kinds: dict[str, _Found] = {}
-        if by_route.get(STRICT_ROUTE):
+        if found.routes.get(STRICT_ROUTE):
             self._strict = self._keep(parse_strictly(self._routed.where(f.col(ROUTE) == STRICT_ROUTE)))
             self._kinds = _kinds_found(self._strict)
 
@@ -192,10 +214,10 @@ class _Batch:
 
     def new_trades(self) -> DataFrame | None:
         """The trades to append; None when there are none."""
-        rows = canonical_trades(self._routed)
         if self._strict is not None and TRADE.name in self._kinds:
-            rows = rows.union(rows_of_kind(self._strict, TRADE))
-            _, self.spans = _survey(rows.withColumn(ROUTE, f.lit(TRADE_ROUTE)))
+            self.trades = self.trades.union(rows_of_kind(self._strict, TRADE))
+            self.spans = survey(self.trades.withColumn(ROUTE, f.lit(TRADE_ROUTE))).spans
+        rows = self.trades
         if not self.spans:
             return None
         stored = self._high_water.stored_copies(self._lake, self.spans)
@@ -203,6 +225,16 @@ class _Batch:
             self.counts["trades"] = sum(span.rows for span in self.spans)
             return rows
         return self._judge(TRADE, rows, stored)
+
+    def lost_ids(self) -> list[tuple[str, LostIds]]:
+        """What venues no longer have, with the venue: a marker is rare, and read here once more instead of in Spark."""
+        if LostIds.kind not in self._kinds:
+            return []
+        markers = self._routed.where((f.col(ROUTE) == STRICT_ROUTE) & (f.col("channel") == GAP_CHANNEL))
+        names = [field.name for field in fields(Frame)]
+        taken = markers.withColumn("received_us", f.unix_micros("received_at")).select(*names).collect()
+        rows = [(row["venue"], parsed) for row in taken for parsed in parse_frame(Frame(*row))]
+        return [(venue, parsed) for venue, parsed in rows if isinstance(parsed, LostIds)]
 
     def quarantine(self) -> DataFrame | None:
         """The rows to quarantine, with their frames' bytes; None when there are none. Called after the judgments."""
@@ -253,29 +285,3 @@ def _kinds_found(parsed: DataFrame) -> dict[str, _Found]:
     time_us = f.coalesce(*(f.unix_micros(f"{kind.name}.{kind.time}") for kind in ROW_KINDS))
     found = parsed.groupBy(KIND).agg(f.count("*"), f.min(time_us), f.max(time_us)).collect()
     return {kind: _Found(*figures) for kind, *figures in found}
-
-
-def _survey(rows: DataFrame) -> tuple[dict[str, int], list[Span]]:
-    """Count rows by route, and the trades among them by scope, in one job over the batch."""
-    is_trade = f.col(ROUTE) == TRADE_ROUTE
-    numbers = rows.select(ROUTE, f.when(is_trade, f.col("venue")).alias("venue"), *number_columns())
-    numbers = numbers.withColumn("scope", f.when(is_trade, f.col("scope")))
-    by_scope = numbers.groupBy(ROUTE, "venue", "by_id", "scope").agg(
-        f.count("*").alias("rows"), f.min("number").alias("lowest"), f.max("number").alias("highest")
-    )
-    # A hash of the key is enough: a collision only has the batch judged row by row without need.
-    hashes = numbers.where(is_trade).select(f.xxhash64("venue", "scope", "number").alias("key"))
-    repeated = hashes.groupBy("key").count().where("count > 1").agg(f.count("*").alias("rows"))
-    nothing = {name: f.lit(None) for name in by_scope.columns if name != "rows"}
-    routes: dict[str, int] = {}
-    found, repeats = [], False
-    for row in by_scope.unionByName(repeated.withColumns(nothing)).collect():
-        if row[ROUTE] is None:
-            repeats = row["rows"] > 0
-            continue
-        routes[row[ROUTE]] = routes.get(row[ROUTE], 0) + row["rows"]
-        if row[ROUTE] == TRADE_ROUTE:
-            found.append(row)
-    return routes, [
-        Span(r["venue"], r["scope"], r["by_id"], r["rows"], r["lowest"], r["highest"], repeats) for r in found
-    ]

@@ -85,6 +85,17 @@ class Gap:
 
 
 @dataclass(frozen=True)
+class LostIds:
+    """Ids that the venue's history no longer has."""
+
+    kind: ClassVar[str] = "lost_ids"
+    row: int
+    symbol: str
+    from_id: int
+    to_id: int
+
+
+@dataclass(frozen=True)
 class Rejected:
     """A row that breaks rules: all of them that could be told."""
 
@@ -93,4 +104,4 @@ class Rejected:
     reasons: tuple[str, ...]
 
 
-ParsedRow = Trade | Candle | Gap | Rejected
+ParsedRow = Trade | Candle | Gap | LostIds | Rejected

@@ -1,6 +1,6 @@
 """One frozen tree of settings: conf/base.yml, then conf/<target>.yml, then the environment, then flags."""
 
-from lakehouse.settings.collector import CollectorSettings, SpoolSettings
+from lakehouse.settings.collector import BackfillSettings, CollectorSettings, SpoolSettings
 from lakehouse.settings.kafka import KafkaSettings
 from lakehouse.settings.lake import InboxSettings, LakeSettings, SchemaNames, SparkSettings
 from lakehouse.settings.loading import load_settings
@@ -19,6 +19,7 @@ from lakehouse.settings.venues import BinanceSettings, CoinCapSettings, VenueSet
 
 __all__ = [
     "AuditSettings",
+    "BackfillSettings",
     "BinanceSettings",
     "CoinCapSettings",
     "CollectorSettings",

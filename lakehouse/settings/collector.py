@@ -25,6 +25,27 @@ class SpoolSettings(Section):
     checkpoint_interval_s: float
 
 
+class BackfillSettings(Section):
+    """The back-fill of gaps in Binance's ids.
+
+    Args:
+        weight_per_minute: it asks for nothing beyond this, the collector's use included, which goes on to
+            venues.binance.rest_weight_per_minute: the venue counts all that an address uses.
+        wait_s: how long a gap is left to the collector's own fill.
+        look_every_s: time between two looks at the table.
+        again_s: how long the lake may take to carry what was published, before it is fetched once more.
+        attempts: failures in a row after which a single run gives up.
+        dump_frame_lines: lines of a dump in one frame.
+    """
+
+    weight_per_minute: int
+    wait_s: float
+    look_every_s: float
+    again_s: float
+    attempts: int
+    dump_frame_lines: int
+
+
 class CollectorSettings(Section):
     """The collectors: connections, fills and the Kafka producer.
 

@@ -14,13 +14,14 @@ class SchemaNames(Section):
 
 
 class LakeSettings(Section):
-    """The lake's steps: when a minute closes, how much one batch takes."""
+    """The lake's steps: when a minute closes, when a gap opens, how much one batch takes."""
 
     catalog: str | None
     schemas: SchemaNames
     lateness_s: int
     clock_skew_s: int
     correction_interval_s: int
+    gap_open_s: float
     settle_keys: int
     settle_ranges: int
     drain_versions: int

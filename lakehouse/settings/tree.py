@@ -7,7 +7,7 @@ from typing import cast
 
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
-from lakehouse.settings.collector import CollectorSettings, SpoolSettings
+from lakehouse.settings.collector import BackfillSettings, CollectorSettings, SpoolSettings
 from lakehouse.settings.kafka import KafkaSettings
 from lakehouse.settings.lake import InboxSettings, LakeSettings, SparkSettings
 from lakehouse.settings.models import MlflowSettings, MlSettings
@@ -34,6 +34,7 @@ class Settings(BaseSettings):
     audit: AuditSettings
     spool: SpoolSettings
     collector: CollectorSettings
+    backfill: BackfillSettings
     venues: VenueSettings
     supervisor: SupervisorSettings
     inbox: InboxSettings

@@ -1,14 +1,15 @@
-"""Binance spot: trade frames (raw and combined), REST historicalTrades and klines.
+"""Binance spot: trade frames (raw and combined), REST historicalTrades and klines, lines of the daily dumps.
 
 Contract: binance/binance-spot-api-docs, web-socket-streams.md and rest-api.md, of 2026-07-21. Prices and quantities are
 strings, ids and times integers; times in ms, or us where asked for, told apart by magnitude. `m` and `isBuyerMaker` say
-that the buyer was the maker, so the taker sold. Known and dropped: e, E, M, a, b; quoteQty, isBestMatch.
+that the buyer was the maker, so the taker sold. Known and dropped: e, E, M, a, b; quoteQty, isBestMatch. Dumps
+(binance/binance-public-data, README): CSV without quotes, for spot without a header; us from 2025 on.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,6 +21,7 @@ from silver.symbols import load_symbols
 from silver.venues.venue import CanonicalTrade, Venue, canonical_digits
 
 _MINUTE_US = 60_000_000
+_WHOLE = re.compile(r"-?(?:0|[1-9][0-9]*)")
 _KLINE_FIELDS = (
     "open_time",
     "open",
@@ -66,6 +68,14 @@ def parse_klines(frame: Frame, value: Any) -> list[ParsedRow]:
     return [_candle(frame, row, item) for row, item in enumerate(value)]
 
 
+def parse_dump(frame: Frame, payload: Any) -> list[ParsedRow]:
+    """Parse lines of a dump, a trade a row; a file may begin with a header."""
+    lines = payload.removesuffix(b"\n").split(b"\n") if payload else []
+    rows = [_dump_trade(frame, row, line.removesuffix(b"\r")) for row, line in enumerate(lines)]
+    starts_with_header = frame.sequence == 0 and lines and lines[0].startswith(b"id,")
+    return rows[1:] if starts_with_header else rows
+
+
 def canonical_trade() -> CanonicalTrade:
     """The stream's own form today: e, E, s, t, p, q, T, m, M in this order, raw or combined."""
     quotes = "|".join(map(re.escape, load_symbols().binance_quotes))
@@ -104,6 +114,37 @@ def _rest_trade(frame: Frame, row: int, item: Any) -> ParsedRow:
     if not isinstance(item, dict):
         return Rejected(row, ("not_object",))
     return _trade(frame, item, _REST, row, frame.key)
+
+
+def _dump_trade(frame: Frame, row: int, line: bytes) -> ParsedRow:
+    try:
+        values = line.decode("ascii").split(",")
+    except UnicodeDecodeError:
+        return Rejected(row, ("not_ascii",))
+    if len(values) > len(_DUMP_FIELDS):
+        return Rejected(row, ("extra_field",))
+    fields = zip(_DUMP_FIELDS.items(), values, strict=False)
+    return _trade(frame, {name: read(text) for (name, read), text in fields}, _REST, row, frame.key)
+
+
+def _whole(text: str) -> Any:
+    return Number(text) if _WHOLE.fullmatch(text) else text
+
+
+def _flag(text: str) -> Any:
+    return {"true": True, "false": False}.get(text.lower(), text)
+
+
+# Each as the JSON of REST would have it; what is no such value stays text, and is refused as of the wrong type.
+_DUMP_FIELDS: Mapping[str, Callable[[str], Any]] = {
+    "id": _whole,
+    "price": str,
+    "qty": str,
+    "quoteQty": str,
+    "time": _whole,
+    "isBuyerMaker": _flag,
+    "isBestMatch": _flag,
+}
 
 
 def _trade(frame: Frame, value: dict[str, Any], names: _TradeNames, row: int, symbol_of_key: str | None) -> ParsedRow:
@@ -197,6 +238,8 @@ def _check_minute(frame: Frame, minute: int | None, fields: Fields) -> None:
 BINANCE = Venue(
     source="binance",
     covers=lambda venue: venue == "binance",
-    parsers={"trade": parse_trades, "kline": parse_klines},
+    parsers={"trade": parse_trades, "kline": parse_klines, "trade_dump": parse_dump},
+    texts=frozenset({"trade_dump"}),
     canonical_trade=canonical_trade,
+    ids_rise_by_one=True,
 )

@@ -36,13 +36,17 @@ class Venue:
         source: the name `collect` and `replay` take.
         covers: says whether a venue header belongs to it.
         parsers: by channel, from a frame and its JSON value to rows.
+        texts: channels that are no JSON; their parsers are given the bytes.
         canonical_trade: builds the fast path of its channel `trade`, if it has one.
+        ids_rise_by_one: whether an id that is missing between two others is a trade that was not heard.
     """
 
     source: str
     covers: Callable[[str], bool]
     parsers: Mapping[str, Parser]
+    texts: frozenset[str] = frozenset()
     canonical_trade: Callable[[], CanonicalTrade] | None = None
+    ids_rise_by_one: bool = False
 
 
 def canonical_digits(whole: int, fraction: int) -> str:

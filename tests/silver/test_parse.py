@@ -104,3 +104,34 @@ def test_hostile_text_costs_linear_time() -> None:
 def test_a_rescued_value_is_written_as_it_was_read() -> None:
     text = '{"a":[1,-0.10,1e5,null,true,{"b":"\\u00e9\\""}],"c":123456789012345678901234567890}'
     assert to_text(read_document(text.encode()).value) == text
+
+
+def test_lines_of_a_dump_are_trades_each_with_its_own_reasons() -> None:
+    lines = [
+        "id,price,qty,quoteQty,time,isBuyerMaker,isBestMatch",
+        f"7,61837.63000000,0.02,1236.7,{MS},True,True",
+        f"8,61837.63,0.02,1236.7,{MS * 1000 + 7},false,True\r",
+        f"9,1e3,0.02,1,{MS},True,True,x",
+        f"010,1e3,-1,1,{MS // 1000},yes,True",
+        "11,1,1",
+        "é,1,1,1,1,True,True",
+        f"12,1,1,\x00,{MS},True,True",
+        f"13,1,1,1,{MS},True,perhaps",
+    ]
+    headers = {"channel": "trade_dump", "key": "BTCUSDT", "sequence": 0}
+    rows = parse_frame(binance("\n".join(lines).encode() + b"\n", **headers))
+    trades = [row for row in rows if isinstance(row, Trade)]
+    assert [(t.row, t.trade_id, t.side, t.event_time, t.rescued) for t in trades] == [
+        (1, 7, "sell", MS * 1000, None), (2, 8, "buy", MS * 1000 + 7, None),
+        (8, 13, "sell", MS * 1000, '{"isBestMatch":"perhaps"}'),
+    ]  # fmt: skip
+    assert {row.row: set(row.reasons) for row in rows if isinstance(row, Rejected)} == {
+        3: {"extra_field"},
+        4: {"wrong_type:id", "wrong_type:price", "non_positive:qty", "bad_time_unit", "wrong_type:isBuyerMaker"},
+        5: {"missing_field:time", "missing_field:isBuyerMaker"},
+        6: {"not_ascii"},
+        7: {"control_char"},
+    }
+    # Only the first frame of a file may begin with a header.
+    (first, *_) = parse_frame(binance("\n".join(lines).encode(), **headers | {"sequence": 1}))
+    assert isinstance(first, Rejected)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC
@@ -12,41 +11,16 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from bronze_frames import Bronze, create_tables, time_of
+from bronze_frames import Bronze, time_of
 from malformed import GOOD, KLINE, MS, RECEIVED_US, binance, coincap, klines, rest, rest_row
-from pyspark.sql import SparkSession
 
 import silver.refine
-from lakehouse.lake import Lake, lake_folder
-from lakehouse.settings import Settings, load_settings
+from lakehouse.lake import Lake
 from silver.refine import Refine
 from silver.rows import Frame
 from silver.tables import CANDLES, GAPS, TRADES
 
 TRADE_FIELDS = ("symbol", "trade_key", "trade_id", "side", "price", "quantity", "event_time", "row", "rescued")
-
-
-@pytest.fixture(scope="module")
-def empty_tables(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A lake's folder with tables just made: copied, because five CREATE TABLE cost seconds."""
-    settings = load_settings(home=tmp_path_factory.mktemp("empty"))
-    create_tables(Lake(spark, settings))
-    return lake_folder(settings)
-
-
-@pytest.fixture
-def new_bronze(spark: SparkSession, settings: Settings, empty_tables: Path) -> Callable[[str], Bronze]:
-    def make(name: str) -> Bronze:
-        own = settings.model_copy(update={"home": settings.home / name})
-        shutil.copytree(empty_tables, lake_folder(own))
-        return Bronze(Lake(spark, own))
-
-    return make
-
-
-@pytest.fixture
-def bronze(new_bronze: Callable[[str], Bronze]) -> Bronze:
-    return new_bronze("one")
 
 
 def trade(trade_id: int, price: str = "1.5", time: int = MS, **headers: object) -> Frame:

@@ -1,0 +1,164 @@
+"""Rows of silver.gaps for missing ids: opened when a hole lasts, closed once its ids are in silver.trades."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterable
+from datetime import UTC, datetime, timedelta
+
+import pyarrow as pa
+from pyspark.sql import DataFrame, Window
+from pyspark.sql import functions as f
+from pyspark.sql.pandas.types import to_arrow_schema
+
+from lakehouse.arrow import frame_of
+from lakehouse.faults import fault_point
+from lakehouse.lake import Lake
+from silver.high_water import Span
+from silver.missing_ids import CLOSED, Gap, MissingIds, Stretch, stretches_between
+from silver.once import run_once
+from silver.rows import LostIds
+from silver.tables import GAPS, TRADES
+from silver.venues.registry import venue_named
+
+MISSING = "trade ids are missing"
+LOST = "the venue's history no longer has these ids"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def holes_in(trades: DataFrame) -> DataFrame:
+    """Find the ids that are missing between the lowest and the highest of each symbol.
+
+    Args:
+        trades: venue, symbol, trade_id and received_at; copies do no harm.
+
+    Returns:
+        venue, symbol, first and last missing id, and received_us (UTC, us): when the two ids beside the hole were both
+        there.
+    """
+    by_id = Window.partitionBy("venue", "symbol").orderBy("trade_id")
+    before = f.lag(f.struct("trade_id", "received_at")).over(by_id)
+    beside = trades.select("venue", "symbol", "trade_id", "received_at", before.alias("before")).select(
+        "venue",
+        "symbol",
+        "trade_id",
+        f.col("before.trade_id").alias("before"),
+        f.greatest("received_at", "before.received_at").alias("received_at"),
+    )
+    return beside.where(f.col("trade_id") > f.col("before") + 1).select(
+        "venue",
+        "symbol",
+        (f.col("before") + 1).alias("first"),
+        (f.col("trade_id") - 1).alias("last"),
+        f.unix_micros("received_at").alias("received_us"),
+    )
+
+
+class IdGaps:
+    """Keeps silver.gaps in step with the ids in silver.trades.
+
+    Args:
+        lasting_s: a hole that closes within this time, by the times of reception, gets no row.
+    """
+
+    def __init__(self, lasting_s: float) -> None:
+        self._lasting_us = int(lasting_s * 1_000_000)
+        self._ids = MissingIds()
+
+    def restore(self, lake: Lake, stored: Collection[Span]) -> None:
+        """Work everything out from the tables, as after a crash.
+
+        Args:
+            lake: where they are.
+            stored: what silver.trades holds.
+        """
+        self._ids = MissingIds()
+        known = lake.read(GAPS).where(f.col("from_id").isNotNull() & (f.col("status") != CLOSED))
+        us = [f.unix_micros("detected_at").alias("detected_us")]
+        for row in known.select("venue", "symbol", "from_id", "to_id", "status", "reason", *us).collect():
+            values = row.asDict()
+            self._ids.restore(Gap(**values, missing=[(row["from_id"], row["to_id"])], stored=True))
+        self._note(stored, lake.read(TRADES))
+
+    def take(self, spans: Collection[Span], trades: DataFrame, lost: Iterable[tuple[str, LostIds]]) -> None:
+        """Take a batch into account.
+
+        Args:
+            spans: what it holds of each symbol.
+            trades: its rows.
+            lost: what venues no longer have.
+        """
+        self._note(spans, trades)
+        for venue, ids in lost:
+            self._ids.lose(venue, ids.symbol, (ids.from_id, ids.to_id), LOST)
+
+    def write_found(self, lake: Lake, now_us: int) -> None:
+        """Write the rows of holes that last at a time (UTC, us), and of ids that were lost since the last time."""
+        self._ids.open(now_us, self._lasting_us, MISSING)
+        found = self._ids.unstored()
+        if not found:
+            return
+        written_us = time.time_ns() // 1000
+        # A key that the table holds has its time already.
+        known = [gap for gap in found if gap.detected_us]
+        for gap in found:
+            gap.detected_us = gap.detected_us or written_us
+        rows = _frame(lake, found, None)
+        if known:
+            with run_once(lake.spark):
+                lake.upsert(GAPS, rows)
+        else:
+            lake.append(GAPS, rows)
+        for gap in found:
+            gap.stored = True
+        fault_point("after_found_gaps_commit")
+
+    def write_filled(self, lake: Lake) -> None:
+        """Close the rows whose ids are all in silver.trades; call it when those of `take` have been written there."""
+        filled = self._ids.filled()
+        if not filled:
+            return
+        for gap in filled:
+            gap.status = CLOSED
+        with run_once(lake.spark):
+            lake.upsert(GAPS, _frame(lake, filled, time.time_ns() // 1000))
+        self._ids.forget(filled)
+        fault_point("after_closed_gaps_commit")
+
+    def _note(self, spans: Collection[Span], trades: DataFrame) -> None:
+        numbered = [span for span in spans if span.by_id and _rises_by_one(span.venue)]
+        torn = {(span.venue, span.scope) for span in numbered if span.numbers <= span.highest - span.lowest}
+        holes: dict[tuple[str, str], list[Stretch]] = {}
+        if torn:
+            venues, symbols = (sorted(set(names)) for names in zip(*torn, strict=True))
+            some = trades.where(f.col("venue").isin(venues) & f.col("symbol").isin(symbols))
+            for row in holes_in(some.where(f.col("trade_id").isNotNull())).collect():
+                hole = Stretch(row["first"], row["last"], row["received_us"])
+                holes.setdefault((row["venue"], row["symbol"]), []).append(hole)
+        for span in numbered:
+            key = span.venue, span.scope
+            whole = Stretch(span.lowest, span.highest, span.received_us)
+            self._ids.add(*key, stretches_between(whole, holes.get(key, ())))
+
+
+def _rises_by_one(header: str) -> bool:
+    venue = venue_named(header)
+    return venue is not None and venue.ids_rise_by_one
+
+
+def _frame(lake: Lake, gaps: Collection[Gap], closed_us: int | None) -> DataFrame:
+    rows = [
+        {
+            "venue": gap.venue,
+            "symbol": gap.symbol,
+            "from_id": gap.from_id,
+            "to_id": gap.to_id,
+            "detected_at": _EPOCH + timedelta(microseconds=gap.detected_us),
+            "status": gap.status,
+            "closed_at": None if closed_us is None else _EPOCH + timedelta(microseconds=closed_us),
+            "reason": gap.reason,
+        }
+        for gap in gaps
+    ]
+    schema = to_arrow_schema(GAPS.schema)
+    return frame_of(lake.spark, pa.Table.from_pylist(rows, schema)).coalesce(1)
