@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cryptolake.audit.heard import Heard
+from cryptolake.audit.id_gaps import Lost
 from cryptolake.audit.judge import Bad, Frame, Judge, Judged
 from cryptolake.audit.kinds import CANDLES, GAPS, TIME, TRADES, Kind
 from cryptolake.audit.places import Bools, Places, offset_of, stream_of
@@ -80,6 +81,7 @@ class BronzePass:
             kind: Spill(folder, f"bronze.{kind.table}", kind.expected_schema, parts) for kind in (TRADES, CANDLES, GAPS)
         }
         self.heard = Heard()
+        self.lost: list[Lost] = []
         self.frames = self.control = self.frames_in_flight = 0
         self.why: dict[str, int] = {}
         self.raw_bytes = Tally("silver.quarantine bytes", "the raw bytes are those of bronze", examples)
@@ -154,6 +156,7 @@ class BronzePass:
         for index, values in enumerate(zip(*(column.to_pylist() for column in columns), strict=True)):
             judge.judge(index, Frame(*values), judged)
         self.control += judged.control
+        self.lost += [Lost(*ids, in_flight) for ids in judged.lost]
         self._arrays.add(frames[np.asarray(judged.arrays, dtype=np.int64)])
         self._keep_bad(frames, judged.bad, in_flight)
         for kind, rows in ((TRADES, judged.trades), (CANDLES, judged.candles), (GAPS, judged.gaps)):

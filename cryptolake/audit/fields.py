@@ -7,6 +7,7 @@ from decimal import Context, Decimal
 from typing import Any
 
 _PLAIN = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?", re.ASCII)
+_DIGITS = re.compile(r"0|[1-9][0-9]{0,18}", re.ASCII)
 _WIDE = Context(prec=100)
 _LARGEST_AMOUNT = Decimal(10) ** 12
 _EARLIEST_US = 1_230_768_000_000_000  # 2009-01-01
@@ -75,6 +76,13 @@ def whole(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MAX_LONG:
         raise BadField("not_an_integer")
     return value
+
+
+def digits(value: str) -> int:
+    """Read an integer that is written as text, without a sign or leading zeros."""
+    if not _DIGITS.fullmatch(value):
+        raise BadField("not_an_integer")
+    return int(value)
 
 
 def text(value: Any) -> str:

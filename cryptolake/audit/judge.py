@@ -14,6 +14,8 @@ COINCAP = "coincap-"
 _LARGEST_FRAME_BYTES = 512 * 1024
 _MINUTE_US = 60_000_000
 _CANDLE_FIELDS = 12
+_DUMP_COLUMNS, _DUMP_COLUMNS_NEEDED = 7, 6
+DUMP = "trade_dump"
 
 
 class Frame(NamedTuple):
@@ -45,6 +47,7 @@ class Judged:
         trades: (index, row, venue_symbol, trade_key, trade_id, side, price, quantity, event time us).
         candles: (index, row, venue_symbol, minute us, open, high, low, close, volume, buy_volume, amount, trade_count).
         gaps: (index, row, from us, to us, reason).
+        lost: (venue symbol, first id, last id) that the venue no longer has.
         bad: rows for quarantine.
         arrays: frames of many rows; of all others the frame and its row 0 are the same.
         control: how many frames go no further.
@@ -53,6 +56,7 @@ class Judged:
     trades: list[tuple[Any, ...]] = field(default_factory=list)
     candles: list[tuple[Any, ...]] = field(default_factory=list)
     gaps: list[tuple[Any, ...]] = field(default_factory=list)
+    lost: list[tuple[str, int, int]] = field(default_factory=list)
     bad: list[Bad] = field(default_factory=list)
     arrays: list[int] = field(default_factory=list)
     control: int = 0
@@ -71,6 +75,10 @@ class Judge:
             return
         try:
             read = _reader(frame)
+            if frame.channel == DUMP:
+                into.arrays.append(index)
+                _dump(index, frame, into)
+                return
             document, odd = self._json.read(frame.payload)
         except (BadField, Malformed) as error:
             into.bad.append(Bad(index, -1, str(error)))
@@ -149,6 +157,29 @@ def _binance_trade(index: int, row: int, frame: Frame, name: str, found: list[An
     into.trades.append((index, row, name, str(number), number, side, price, quantity, moment))
 
 
+def _dump(index: int, frame: Frame, into: Judged) -> None:
+    """Read lines of a daily dump; the first of a file may name its columns."""
+    lines = frame.payload.split(b"\n")
+    for row, line in enumerate(lines if lines[-1] else lines[:-1]):
+        if row == 0 and frame.sequence == 0 and line.startswith(b"id,"):
+            continue
+        try:
+            _dump_line(index, row, frame, line, into)
+        except (BadField, UnicodeDecodeError) as error:
+            into.bad.append(Bad(index, row, str(error)))
+
+
+def _dump_line(index: int, row: int, frame: Frame, line: bytes, into: Judged) -> None:
+    values: list[str] = (line[:-1] if line.endswith(b"\r") else line).decode("ascii").split(",")
+    if not _DUMP_COLUMNS_NEEDED <= len(values) <= _DUMP_COLUMNS:
+        raise BadField("not_a_dump_line")
+    if why := flaw(values):
+        raise BadField(why)
+    number, moment = fields.digits(values[0]), fields.digits(values[4])
+    maker = {"true": True, "false": False}.get(values[5].lower())
+    _binance_trade(index, row, frame, frame.key or "", [number, values[1], values[2], moment, maker], into)
+
+
 def _binance_candle(index: int, row: int, frame: Frame, value: Any, into: Judged) -> None:
     if not isinstance(value, list) or len(value) != _CANDLE_FIELDS:
         raise BadField("not_a_candle")
@@ -194,9 +225,23 @@ def _disconnect(index: int, row: int, frame: Frame, value: Any, into: Judged) ->
     into.gaps.append((index, row, start, end, fields.text(marker.get("reason"))))
 
 
+def _binance_marker(index: int, row: int, frame: Frame, value: Any, into: Judged) -> None:
+    marker = _object(value)
+    if marker.get("kind") != "unrecoverable":
+        _disconnect(index, row, frame, value, into)
+        return
+    name, first, last = fields.text(marker.get("symbol")), *(fields.whole(marker.get(k)) for k in ("from_id", "to_id"))
+    if symbols.of_binance(name) is None:
+        raise BadField("unknown_symbol")
+    if first > last:
+        raise BadField("not_a_range")
+    into.lost.append((name, first, last))
+
+
 _BINANCE = {
     "trade": _Reader(_binance_stream, _binance_rest),
     "kline": _Reader(_array_wanted, _binance_candle),
-    "gap": _Reader(_disconnect, None),
+    "gap": _Reader(_binance_marker, None),
+    DUMP: _Reader(_array_wanted, None),
 }
 _COINCAP = {"trade": _Reader(_coincap_trade, None), "gap": _Reader(_disconnect, None)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -50,15 +50,25 @@ class Ledger:
         folder: for rows put aside.
         parts: into how many parts, the same as for silver.trades.
         heard: from when to when bronze heard each venue.
+        lost: ids of a symbol that silver calls unrecoverable.
 
     Raises:
         CryptolakeError: the file is not there, or a line of it is not a ledger's.
     """
 
-    def __init__(self, path: Path, settings: Settings, folder: Path, parts: int, heard: Heard) -> None:
+    def __init__(
+        self,
+        path: Path,
+        settings: Settings,
+        folder: Path,
+        parts: int,
+        heard: Heard,
+        lost: Callable[[str], list[tuple[int, int]]],
+    ) -> None:
         self._settings: AuditSettings = settings.audit
         self._collected = frozenset(settings.venues.binance.symbols)
         self._heard = heard
+        self._lost = lost
         self._live_us = {
             source: self._settings.ledger_live_s * _US if collector_runs(settings.home, source) else 0
             for source in ("binance", "coincap")
@@ -144,6 +154,8 @@ class Ledger:
                 self._binance.fail(row["count_sum"], [f"{_text(row)}: in the ledger, not in silver"])
 
     def _unheard(self, row: dict[str, Any]) -> str | None:
+        if any(first <= row["trade_id"] <= last for first, last in self._lost(row["venue_symbol"])):
+            return "recorded as unrecoverable"
         ids, times = self._heard.ids(row["venue"], row["venue_symbol"]), self._heard.times_us(row["venue"])
         if times is None:
             return "of a venue never heard"

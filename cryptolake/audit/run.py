@@ -61,12 +61,13 @@ def _checks(settings: Settings, snapshot: Snapshot, ledger: Path | None, folder:
         limits.examples,
     )
     quarantine.settle_rows(bronze.arrays())
-    silver = SilverPass(snapshot, places, folder, parts, limits.batch_bytes, limits.examples)
+    silver = SilverPass(snapshot, places, folder, parts, limits, settings.lake.gap_open_s)
     # Read after the tables: a trade is in the ledger before anyone can have it.
-    truth = Ledger(ledger, settings, folder, parts, bronze.heard) if ledger else None
+    truth = Ledger(ledger, settings, folder, parts, bronze.heard, silver.id_gaps.lost) if ledger else None
     results = bronze.offset_checks(settings.kafka.accept_recreated_topics)
     results += _accounts(bronze, silver, places, quarantine, parts, limits.examples, truth)
     results += [bronze.raw_bytes.result(), silver.naming.result()]
+    results += silver.id_gaps.results(bronze.lost, snapshot.pinned_us)
     results += silver.bars.results() + silver.windows.results() + silver.trends.results(silver.bars.in_flight())
     if truth:
         results += truth.results(silver.gaps)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from cryptolake.audit import id_gaps
 from cryptolake.audit.bars import BAR_COLUMNS, BarsCheck
 from cryptolake.audit.kinds import CANDLES, GAPS, PLACE_COLUMNS, TIME, TRADES, Kind
 from cryptolake.audit.minutes import Minutes
@@ -17,13 +18,14 @@ from cryptolake.audit.snapshot import Columns, PinnedTable, Snapshot
 from cryptolake.audit.spill import Spill
 from cryptolake.audit.trends import TREND_COLUMNS, TrendsCheck
 from cryptolake.audit.windows import WindowsCheck
+from lakehouse.settings import AuditSettings
 
 _NAMES = {"venue": pa.string(), "symbol": pa.string()}
 _MINUTE = {**_NAMES, "minute": TIME}
 _BESIDE: Mapping[str, Columns] = {
     TRADES.table: {"base": pa.string(), "quote": pa.string()},
     CANDLES.table: {},
-    GAPS.table: {"from_id": pa.int64()},
+    GAPS.table: {"from_id": pa.int64(), **id_gaps.COLUMNS},
 }
 
 
@@ -35,18 +37,26 @@ class SilverPass:
         places: numbers of places.
         folder: for rows put aside.
         parts: into how many parts.
-        batch_bytes: how much is read at once.
-        examples: failures shown per check.
+        limits: how much is read at once, how many failures are shown.
+        gap_open_s: after which a hole must have its row.
     """
 
     def __init__(
-        self, snapshot: Snapshot, places: Places, folder: Path, parts: int, batch_bytes: int, examples: int
+        self,
+        snapshot: Snapshot,
+        places: Places,
+        folder: Path,
+        parts: int,
+        limits: AuditSettings,
+        gap_open_s: float,
     ) -> None:
+        batch_bytes, examples = limits.batch_bytes, limits.examples
         minutes = Minutes()
         self.bars = BarsCheck(minutes, folder, parts, examples)
         self.trends = TrendsCheck(minutes, folder, parts, examples)
         self.windows = WindowsCheck(minutes, folder, parts, examples)
         self.naming = NamingCheck(examples)
+        self.id_gaps = id_gaps.IdGapsCheck(int((gap_open_s + limits.gap_slack_s) * 1_000_000), examples)
         self.spills: dict[Kind, Spill] = {}
         self.gaps: list[tuple[str, int, int]] = []
         self._places = places
@@ -73,12 +83,14 @@ class SilverPass:
         for waits, batch in table.batches(columns, self._batch_bytes, in_flight):
             if kind is GAPS:
                 # A gap of ids is refine's own finding; no frame says it.
+                self.id_gaps.add_gaps(batch.filter(batch.column("from_id").is_valid()))
                 batch = batch.filter(batch.column("from_id").is_null())
                 self._keep_gaps(batch)
             else:
                 self.naming.take(batch)
             if kind is TRADES:
                 self.bars.add_trades(batch, waits)
+                self.id_gaps.add_trades(batch)
             elif kind is CANDLES:
                 self.bars.add_candles(batch, waits)
             place = pa.array(self._places.rows(batch))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -170,9 +171,10 @@ class Snapshot:
     """All tables of one audit.
 
     Upper tables are pinned first, so that what they hold is explained by the lower ones, pinned later. Of refine's
-    four tables trades is its last write and therefore pinned before the others.
+    four tables trades is its last write and therefore pinned before the others; `pinned_us` is the time before that.
     """
 
+    pinned_us: int
     trends: PinnedTable
     windows: PinnedTable
     bars: PinnedTable
@@ -189,9 +191,10 @@ class Snapshot:
         Raises:
             CryptolakeError: there is no lake yet, or a table cannot be read.
         """
+        now_us = time.time_ns() // 1000
         upper = (SIX_MINUTE_TRENDS, FIVE_MINUTE_BARS, ONE_MINUTE_BARS)
         order = (*upper, TRADES, QUARANTINE, CANDLES, GAPS, FRAMES)
-        return cls(*(PinnedTable(lake_folder, table.name) for table in order))
+        return cls(now_us, *(PinnedTable(lake_folder, table.name) for table in order))
 
     def frames_in_flight(self) -> frozenset[str]:
         """The files of bronze that refine has not consumed yet."""

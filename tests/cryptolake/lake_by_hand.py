@@ -165,6 +165,24 @@ class HandLake:
         self.rows[GAPS.name].append(gap)
         return gap
 
+    def id_gap(self, first: int, last: int, status: str = "open", symbol: str = "BTC-USDT") -> Row:
+        gap: Row = {
+            "venue": "binance",
+            "symbol": symbol,
+            "from_id": first,
+            "to_id": last,
+            "detected_at": time_of(START_US),
+            "status": status,
+            "closed_at": time_of(START_US) if status == "closed" else None,
+            "reason": "trade ids are missing",
+        }
+        self.rows[GAPS.name].append(gap)
+        return gap
+
+    def lost_ids(self, first: int, last: int) -> Row:
+        marker = {"kind": "unrecoverable", "symbol": "BTCUSDT", "from_id": first, "to_id": last}
+        return self.frame(json.dumps(marker), channel="gap", key="BTCUSDT", origin="backfill")
+
     def quarantine(self, frame: Row, *reasons: str, row: int = -1) -> Row:
         refused = {
             **_from_frame(frame, QUARANTINE, row),

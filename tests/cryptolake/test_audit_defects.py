@@ -537,3 +537,82 @@ def test_a_damaged_and_a_missing_file_are_named(lake: HandLake) -> None:
     file.unlink()
     with pytest.raises(CryptolakeError, match=r"silver\.trades cannot be read"):
         results_of(lake)
+
+
+def with_a_hole(lake: HandLake, received_s: int = 3600) -> None:
+    """Ids 1180..1189 are missing before 1190, which was received some seconds after the others."""
+    for number in (1190, 1191):
+        us = START_US + 9 * MINUTE_US
+        lake.trade(
+            number, "60000", "1", us, received_us=START_US + (3600 + 9 if number == 1191 else received_s) * 10**6
+        )
+    lake.aggregate()
+
+
+def test_missing_ids_in_a_row_of_gaps_are_counted(lake: HandLake) -> None:
+    with_a_hole(lake)
+    lake.id_gap(1180, 1184)
+    lake.id_gap(1185, 1189, "unrecoverable")
+    lake.id_gap(1100, 1179, "closed")
+    lake.lost_ids(1185, 1189)
+    lake.lost_ids(1170, 1179)  # they came after all
+    assert failed(lake) == {}
+    results = results_of(lake)
+    assert results["silver.gaps missing ids"].counted == 10
+    assert results["silver.gaps closed ids"].counted == 3
+    assert results["silver.gaps lost ids"].counted == 1
+
+
+def test_a_missing_id_without_a_row_once_the_hole_has_lasted(lake: HandLake) -> None:
+    with_a_hole(lake)
+    lake.id_gap(1181, 1188)
+    assert failed(lake) == {"silver.gaps missing ids": "BTC-USDT 1180 to 1180: no row | BTC-USDT 1189 to 1189: no row"}
+
+
+def test_a_hole_of_the_newest_seconds_needs_no_row(lake: HandLake) -> None:
+    with_a_hole(lake, received_s=3602)
+    assert failed(lake) == {}
+    assert results_of(lake)["silver.gaps missing ids"].note == "10 shown in the newest seconds"
+
+
+def test_a_closed_row_whose_ids_are_missing(lake: HandLake) -> None:
+    with_a_hole(lake)
+    lake.id_gap(1180, 1189)
+    lake.id_gap(1170, 1181, "closed")
+    found = failed(lake)
+    assert set(found) == {"silver.gaps closed ids"}
+    assert "1170 to 1181: closed, but 1180 to 1181 are missing" in found["silver.gaps closed ids"]
+    assert "overlap" in found["silver.gaps closed ids"]
+
+
+def test_a_row_closed_after_the_tables_were_pinned_tells_of_later_trades(lake: HandLake) -> None:
+    with_a_hole(lake)
+    lake.id_gap(1180, 1189, "closed")["closed_at"] = time_of(4 * 10**15)
+    assert failed(lake) == {}
+
+
+def test_lost_ids_that_no_marker_names_and_a_marker_that_was_not_heeded(lake: HandLake) -> None:
+    with_a_hole(lake)
+    lake.id_gap(1180, 1184, "unrecoverable")
+    lake.id_gap(1185, 1189)
+    lake.lost_ids(1181, 1186)
+    assert failed(lake) == {
+        "silver.gaps lost ids": "BTC-USDT 1180 to 1180: unrecoverable, but no marker says so"
+        " | BTC-USDT 1185 to 1186: lost by a marker, but not unrecoverable"
+    }
+
+
+def test_a_dump_is_accounted_line_by_line(lake: HandLake) -> None:
+    us = START_US + 9 * MINUTE_US
+    text = f"1180,60000,1,1.0,{us},False,True\n1000,5,1,1.0,{us},False,True\n1181,x,1,1.0,{us},False,True\n"
+    frame = lake.frame(text, channel="trade_dump", key="BTCUSDT", origin="backfill")
+    lake.silver_trade(frame, "BTCUSDT", "1180", 1180, "buy", "60000", "1", us, row=0)
+    lake.quarantine(frame, "conflicting_duplicate", row=1)
+    lake.quarantine(frame, "wrong_type:p", row=2)
+    lake.aggregate()
+    assert failed(lake) == {}
+    lake.rows[QUARANTINE.name].pop()
+    lake.trades.pop()
+    lake.aggregate()
+    lake.home = lake.home.with_name("other")
+    assert set(failed(lake)) == {"silver.quarantine complete", "silver.trades complete"}

@@ -25,6 +25,11 @@ REST = (
     f'{{"id":7,"price":"4.0","qty":"12.0","quoteQty":"48.0","time":{START_US // 1000},'
     '"isBuyerMaker":true,"isBestMatch":true}'
 )
+LOST = '{"kind":"unrecoverable","symbol":"BTCUSDT","from_id":7,"to_id":9}'
+DUMP = (
+    f"8,61837.63000000,0.02000000,1.0,{START_US // 1000},True,True\n"
+    f"9,61837.6,0.5,1.0,{START_US + 7},False,True\r\n10,1,2,3,{START_US},true,False\n"
+)
 HEADERS: dict[str, Any] = {
     "venue": "binance",
     "channel": "trade",
@@ -64,6 +69,22 @@ def test_a_binance_trade() -> None:
     assert judged(f'{{"stream":"btcusdt@trade","data":{GOOD}}}').trades == [raw]
     assert judged(with_fields(GOOD, b="1", a="2", X='"MARKET"')).trades == [raw]
     assert judged(with_fields(GOOD, T=str(START_US + 1))).trades[0][-1] == START_US + 1
+
+
+def test_lines_of_a_dump() -> None:
+    found = judged(DUMP, channel="trade_dump")
+    assert [(row[1], row[4], row[5], row[8]) for row in found.trades] == [
+        (0, 8, "sell", START_US), (1, 9, "buy", START_US + 7), (2, 10, "sell", START_US)
+    ]  # fmt: skip
+    bad = judged("8,1,2,3\n" + DUMP.replace("False", "no", 1) + "007,1,2,3,1,True,True\n", channel="trade_dump")
+    assert [row[1] for row in bad.trades] == [1, 3]
+    assert [(one.row, one.why) for one in bad.bad] == [(0, "not_a_dump_line"), (2, "not_a_flag"), (4, "not_an_integer")]
+
+
+def test_lost_ids() -> None:
+    assert judged(LOST, channel="gap").lost == [("BTCUSDT", 7, 9)]
+    assert judged(LOST, channel="control").control == 1
+    assert why(judged(LOST.replace("9", "6"), channel="gap")) == [(0, "not_a_range")]
 
 
 def test_a_coincap_trade_keeps_every_digit() -> None:
@@ -254,6 +275,8 @@ def _ours(found: Judged) -> Iterator[tuple[int, Any]]:
         yield row, (symbol, minute, *map(Decimal, numbers), count)
     for _, row, start, end, reason in found.gaps:
         yield row, (start, end, reason)
+    for symbol, first, last in found.lost:
+        yield 0, (symbol, first, last)
     for bad in found.bad:
         yield max(bad.row, 0), None
 
@@ -269,6 +292,8 @@ def _theirs(rows: list[silver_rows.ParsedRow], frame: Frame, many: bool) -> Iter
             yield row.row, (row.venue_symbol, row.minute, *prices, *volumes, row.trade_count)
         elif isinstance(row, silver_rows.Gap):
             yield row.row, (row.from_time, row.to_time, row.reason)
+        elif isinstance(row, silver_rows.LostIds):
+            yield row.row, (row.symbol.replace("-", ""), row.from_id, row.to_id)
         else:
             assert row.row >= 0 or not many, frame
             yield max(row.row, 0), None
@@ -284,6 +309,9 @@ def damaged_frames(draw: random.Random, count: int) -> Iterator[Frame]:
         (f"[{REST},{REST}]", {"origin": "backfill"}),
         (candles, {"channel": "kline"}),
         (marker, {"channel": "gap", "venue": "coincap-bitso"}),
+        (LOST, {"channel": "gap"}),
+        (DUMP, {"channel": "trade_dump", "origin": "backfill"}),
+        ("id,price,qty,quote_qty,time,is_buyer_maker,is_best_match\n" + DUMP, {"channel": "trade_dump", "sequence": 0}),
     ]
     for _ in range(count):
         text, headers = draw.choice(sources)

@@ -1,0 +1,191 @@
+"""Whether silver.gaps tells the truth about missing trade ids."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cryptolake.audit.result import CheckResult, Tally
+from cryptolake.audit.symbols import of_binance
+
+# Only here does an id missing between two others mean a trade that was not heard (venues.md, 0.3 and 1.3).
+VENUE = "binance"
+COLUMNS = {"to_id": pa.int64(), "status": pa.string(), "closed_at": pa.timestamp("us")}
+Range = tuple[int, int]
+
+
+class Lost(NamedTuple):
+    """What a marker in bronze says: the venue no longer has these ids; in flight while refine has not read it."""
+
+    venue_symbol: str
+    first: int
+    last: int
+    in_flight: bool
+
+
+class _Row(NamedTuple):
+    first: int
+    last: int
+    status: str
+    closed_us: int
+
+
+class _Stretch(NamedTuple):
+    first: int
+    last: int
+    first_received_us: int
+    last_received_us: int
+
+
+class _Hole(NamedTuple):
+    first: int
+    last: int
+    shown_us: int
+
+
+class IdGapsCheck:
+    """Collects ids and rows of silver.gaps, then compares.
+
+    Args:
+        lasting_us: a hole shown this long before the newest trade was received must have its row.
+        examples: failures shown per check.
+    """
+
+    def __init__(self, lasting_us: int, examples: int) -> None:
+        self._lasting_us = lasting_us
+        self._held: dict[str, list[_Stretch]] = {}
+        self._rows: dict[str, list[_Row]] = {}
+        self._newest_us = 0
+        self._missing = Tally("silver.gaps missing ids", "every id missing in silver.trades is in a row", examples)
+        self._closed = Tally(
+            "silver.gaps closed ids", "every id of a closed row is in silver.trades; rows do not overlap", examples
+        )
+        self._lost = Tally(
+            "silver.gaps lost ids", "unrecoverable is what markers in bronze say, and all of it", examples
+        )
+
+    def add_trades(self, batch: Any) -> None:
+        """Add rows of silver.trades."""
+        mine = batch.filter(pc.and_(pc.equal(batch.column("venue"), VENUE), batch.column("trade_id").is_valid()))
+        if not mine.num_rows:
+            return
+        coded = mine.column("symbol").dictionary_encode()
+        symbols, ids = coded.indices.to_numpy(), mine.column("trade_id").to_numpy()
+        received = mine.column("received_at").cast(pa.int64()).to_numpy()
+        order = np.lexsort((ids, symbols))
+        symbols, ids, received = symbols[order], ids[order], received[order]
+        breaks = np.flatnonzero((np.diff(symbols) != 0) | (np.diff(ids) > 1))
+        starts, ends = np.concatenate([[0], breaks + 1]), np.concatenate([breaks, [len(ids) - 1]])
+        names = coded.dictionary.to_pylist()
+        for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
+            stretch = _Stretch(*(int(n) for n in (ids[start], ids[end], received[start], received[end])))
+            self._held.setdefault(names[symbols[start]], []).append(stretch)
+        self._newest_us = max(self._newest_us, int(received.max()))
+
+    def add_gaps(self, batch: Any) -> None:
+        """Add rows of silver.gaps that hold ids."""
+        closed = pc.fill_null(batch.column("closed_at").cast(pa.int64()), 0)
+        columns = [batch.column(name) for name in ("symbol", "from_id", "to_id", "status")]
+        for symbol, *values in zip(*(column.to_pylist() for column in [*columns, closed]), strict=True):
+            self._rows.setdefault(symbol, []).append(_Row(*values))
+
+    def lost(self, venue_symbol: str) -> list[Range]:
+        """The ids of a symbol that silver calls unrecoverable."""
+        rows = self._rows.get(_canonical(venue_symbol), ())
+        return [(row.first, row.last) for row in rows if row.status == "unrecoverable"]
+
+    def results(self, markers: Iterable[Lost], pinned_us: int) -> list[CheckResult]:
+        """Compare and close the checks.
+
+        Args:
+            markers: what bronze says of lost ids.
+            pinned_us: when the tables were pinned (UTC, us): a row closed later may tell of trades written later.
+        """
+        told: dict[str, list[Lost]] = {}
+        for marker in markers:
+            told.setdefault(_canonical(marker.venue_symbol), []).append(marker)
+        for symbol in sorted({*self._held, *self._rows, *told}):
+            holes, known = _holes(self._held.get(symbol, []))
+            rows = sorted(self._rows.get(symbol, ()))
+            self._check_missing(symbol, holes, [r for r in rows if r.status != "closed" or r.closed_us > pinned_us])
+            absent: list[Range] = [(hole.first, hole.last) for hole in holes]
+            absent += [(-(2**63), known[0] - 1), (known[1] + 1, 2**63 - 1)]
+            self._check_closed(symbol, absent, rows, pinned_us)
+            self._check_lost(symbol, absent, rows, told.get(symbol, []))
+        return [tally.result() for tally in (self._missing, self._closed, self._lost)]
+
+    def _check_missing(self, symbol: str, holes: list[_Hole], rows: list[_Row]) -> None:
+        said: list[Range] = [(row.first, row.last) for row in rows]
+        for hole in holes:
+            self._missing.count(hole.last - hole.first + 1)
+            rest = _less([(hole.first, hole.last)], said)
+            size = sum(last - first + 1 for first, last in rest)
+            if size and self._newest_us - hole.shown_us < self._lasting_us:
+                self._missing.note("shown in the newest seconds", size)
+            else:
+                self._missing.fail(size, (f"{symbol} {first} to {last}: no row" for first, last in rest))
+
+    def _check_closed(self, symbol: str, absent: list[Range], rows: list[_Row], pinned_us: int) -> None:
+        self._closed.count(len(rows))
+        for row in rows:
+            if row.status == "closed" and row.closed_us <= pinned_us and (gone := _common([row[:2]], absent)):
+                self._closed.fail(1, [f"{symbol} {row.first} to {row.last}: closed, but {_text(gone)} are missing"])
+        doubled = [pair for pair in pairwise(rows) if pair[0].last >= pair[1].first]
+        self._closed.fail(len(doubled), (f"{symbol} {a[:2]} and {b[:2]} overlap" for a, b in doubled))
+
+    def _check_lost(self, symbol: str, absent: list[Range], rows: list[_Row], markers: list[Lost]) -> None:
+        said: list[Range] = [(marker.first, marker.last) for marker in markers]
+        noted: list[Range] = [row[:2] for row in rows if row.status == "unrecoverable"]
+        for row in rows:
+            if row.status == "unrecoverable":
+                self._lost.count(1)
+                if untold := _less([row[:2]], said):
+                    self._lost.fail(1, [f"{symbol} {_text(untold)}: unrecoverable, but no marker says so"])
+        for marker in markers:
+            if not marker.in_flight and (open_ids := _less(_common([marker[1:3]], absent), noted)):
+                self._lost.fail(1, [f"{symbol} {_text(open_ids)}: lost by a marker, but not unrecoverable"])
+
+
+def _canonical(venue_symbol: str) -> str:
+    pair = of_binance(venue_symbol)
+    return "-".join(pair) if pair else venue_symbol
+
+
+def _holes(stretches: list[_Stretch]) -> tuple[list[_Hole], Range]:
+    """The holes between stretches of ids, each shown once both its neighbours were there, and the outermost ids."""
+    if not stretches:
+        return [], (0, -1)
+    ordered = sorted(stretches)
+    holes, below = [], ordered[0]
+    for stretch in ordered[1:]:
+        if stretch.first > below.last + 1:
+            shown_us = max(below.last_received_us, stretch.first_received_us)
+            holes.append(_Hole(below.last + 1, stretch.first - 1, shown_us))
+        below = max(below, stretch, key=lambda one: one.last)
+    return holes, (ordered[0].first, below.last)
+
+
+def _less(ranges: list[Range], taken: list[Range]) -> list[Range]:
+    """What of some ranges lies in none of the others."""
+    for low, high in taken:
+        ranges = [
+            part
+            for first, last in ranges
+            for part in ((first, min(last, low - 1)), (max(first, high + 1), last))
+            if part[0] <= part[1]
+        ]
+    return ranges
+
+
+def _common(ranges: list[Range], others: list[Range]) -> list[Range]:
+    both = [(max(a, c), min(b, d)) for a, b in ranges for c, d in others]
+    return [part for part in both if part[0] <= part[1]]
+
+
+def _text(ranges: list[Range]) -> str:
+    return ", ".join(f"{first} to {last}" for first, last in ranges)
