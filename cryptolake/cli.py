@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from cryptolake.commands import data, models, processes, reading
+from cryptolake.commands import backfill, data, models, processes, reading
 from cryptolake.commands.demo import demo
 from cryptolake.commands.options import Options
 from cryptolake.signals import interrupt_on_sigterm
@@ -41,7 +41,6 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "audit": data.audit,
     "collect": processes.collect,
     "replay": data.replay,
-    "backfill": data.backfill,
     "run": processes.run,
     "step": processes.step,
     "train": models.train,
@@ -51,6 +50,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
 }
 for _name, _function in COMMANDS.items():
     app.command(_name)(_function)
+app.add_typer(backfill.app)
 
 
 @app.callback()

@@ -24,7 +24,7 @@ def home_processes(
     *,
     java_options: str = "",
 ) -> list[ChildSpec]:
-    """List the processes of a home: broker, lake, collectors, and the simulator when it is simulated.
+    """List the processes of a home: broker, lake, collectors, back-fill, and the simulator when it is simulated.
 
     Args:
         settings: the home.
@@ -42,13 +42,13 @@ def home_processes(
         patience_s=settings.supervisor.lake_stop_s,
         after_stop=lambda: run_file(settings, "lake").unlink(missing_ok=True),
     )
-    collectors = [collector(settings, source) for source in SOURCES]
-    specs = [lake, *collectors]
+    asking = [*(collector(settings, source) for source in SOURCES), gap_backfill(settings)]
+    specs = [lake, *asking]
     if not settings.kafka.bootstrap_servers:
         specs.insert(0, replace(_broker(settings), environment=lambda: java))
     if kind == "simulated":
         simulated = simulator(settings, simulator_arguments or {})
-        specs = [simulated, *(_on_simulator(settings, spec) if spec in collectors else spec for spec in specs)]
+        specs = [simulated, *(_on_simulator(settings, spec) if spec in asking else spec for spec in specs)]
     return specs
 
 
@@ -61,6 +61,16 @@ def collector(settings: Settings, source: str) -> ChildSpec:
         stage=_FEED,
         patience_s=settings.supervisor.collector_stop_s,
         after_stop=lambda: run_file(settings, f"collector-{source}").unlink(missing_ok=True),
+    )
+
+
+def gap_backfill(settings: Settings) -> ChildSpec:
+    """The process that fetches what open gaps in Binance's ids name."""
+    return ChildSpec(
+        name="backfill-gaps",
+        command=cryptolake_command(settings, "backfill"),
+        stage=_FEED,
+        patience_s=settings.supervisor.collector_stop_s,
     )
 
 

@@ -1,22 +1,13 @@
-"""Commands that bring data in, and the one that proves them."""
+"""The command that brings a tape in, and the one that proves what came."""
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from cryptolake.commands.options import brokers, settings_of
-from cryptolake.logs import log_to
-from cryptolake.signals import stop_on_signals
-
-
-class BackfillKind(StrEnum):
-    """What can be fetched from a venue's past."""
-
-    KLINES = "klines"
 
 
 def replay(
@@ -39,29 +30,6 @@ def replay(
         told = replay_tape(tape, venue, settings, bootstrap_servers)
     topics = ", ".join(f"{topic} {count:,}" for topic, count in sorted(told.topics.items()))
     typer.echo(f"{tape}: {told.frames:,} frames published ({topics}); next: cryptolake run --until-idle")
-
-
-def backfill(
-    context: typer.Context,
-    kind: Annotated[BackfillKind, typer.Argument(help="what to fetch")],
-    days: Annotated[int, typer.Option(min=1, max=365, help="How far back.")] = 2,
-) -> None:
-    """Fetch a venue's closed candles into Kafka.
-
-    Example: cryptolake backfill klines --days 2
-    """
-    from cryptolake.commands.venues import settings_for_venues
-
-    settings = settings_for_venues(settings_of(context), "binance")
-    log_to()
-    from bronze.klines import backfill_klines
-
-    def progress(done: int, symbols: int, symbol: str) -> None:
-        typer.echo(f"{kind.value}: {done} of {symbols} symbols ({symbol})", err=True)
-
-    with brokers(settings) as bootstrap_servers, stop_on_signals() as stop:
-        told = backfill_klines(settings, bootstrap_servers, days=days, progress=progress, stop=stop)
-    typer.echo(f"{kind.value}: {told.candles:,} candles of {told.symbols} symbols published")
 
 
 def audit(

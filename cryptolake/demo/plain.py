@@ -47,6 +47,7 @@ def figures(snapshot: Snapshot) -> list[str]:
         f"frames/s {rate}, Kafka lag {as_text.count(snapshot.lag)}, newest trade {old} ago,"
         f" bronze {snapshot.rows_of('bronze.frames'):,}, trades {snapshot.rows_of('silver.trades'):,},"
         f" bars {snapshot.rows_of('silver.one_minute_bars'):,}, predictions {snapshot.rows_of('gold.predictions'):,}"
+        + (f", open gaps {snapshot.open_gaps:,}" if snapshot.open_gaps else "")
     ]
     said = {line.symbol: line for line in snapshot.predictions}
     for bar in snapshot.bars[:_SYMBOLS]:

@@ -17,13 +17,14 @@ from lakehouse.settings import Settings
 T = TypeVar("T")
 
 BARS, TRENDS = "silver.one_minute_bars", "silver.six_minute_trends"
+GAPS = "silver.gaps"
 PREDICTIONS, SCORES = "gold.predictions", "gold.model_scores"
 COUNTED = (
     "bronze.frames",
     "silver.trades",
     "silver.candles",
     "silver.quarantine",
-    "silver.gaps",
+    GAPS,
     BARS,
     TRENDS,
     PREDICTIONS,
@@ -89,6 +90,7 @@ class Snapshot:
     unacked: int | None = None
     lag: int | None = None
     data_age_s: float | None = None
+    open_gaps: int = 0
     bars: tuple[BarLine, ...] = ()
     live_bars: int = 0
     candle_bars: int = 0
@@ -125,6 +127,7 @@ class SnapshotReader:
             unacked=self._unacked(),
             lag=lag,
             data_age_s=self._data_age_s(),
+            open_gaps=self._when_changed("open gaps", self._open_gaps, GAPS) or 0,
             bars=bars,
             live_bars=kinds.get("trades", 0),
             candle_bars=kinds.get("klines", 0),
@@ -158,6 +161,9 @@ class SnapshotReader:
         table = "silver.trades"
         newest = self._when_changed("newest trade", lambda: self._reader.greatest(table, "event_time"), table)
         return None if newest is None else time.time() - newest.timestamp()
+
+    def _open_gaps(self) -> int:
+        return len(self._reader.rows_where(GAPS, ("status",), [("status", "=", "open")]))
 
     def _bars(self) -> tuple[BarLine, ...]:
         newest = self._reader.greatest(BARS, "minute")

@@ -112,6 +112,8 @@ def flow(snapshot: Snapshot, width: int) -> list[Text]:
     refused = snapshot.rows_of("silver.quarantine")
     if refused:
         second.append_text(Text.assemble(("   quarantine ", "dim"), (as_text.short(refused), "bold")))
+    if snapshot.open_gaps:
+        second.append_text(Text.assemble(("   open gaps ", "dim"), (as_text.short(snapshot.open_gaps), "bold")))
     for line in (first, second):
         line.truncate(width, overflow="ellipsis")
     return [first, second]

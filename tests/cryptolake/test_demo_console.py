@@ -13,10 +13,10 @@ from deltalake import write_deltalake
 from rich.console import Console
 
 from cryptolake.demo.lag import committed_offsets
-from cryptolake.demo.plain import PlainLines
+from cryptolake.demo.plain import PlainLines, figures
 from cryptolake.demo.snapshot import Score, Snapshot, SnapshotReader
 from cryptolake.demo.stages import Stage, Stages
-from cryptolake.demo.view import Scene, draw, score_text
+from cryptolake.demo.view import Scene, draw, flow, score_text
 from cryptolake.run_files import run_file, write_json
 from lakehouse.settings import Settings
 
@@ -114,6 +114,15 @@ def test_a_reader_sees_what_was_appended_since(filled: Settings) -> None:
     snapshot = reader.read(None)
     assert snapshot.rows_of("silver.one_minute_bars") == 4
     assert snapshot.bars[0].close == Decimal(102)
+
+
+def test_open_gaps_are_counted_and_shown(filled: Settings) -> None:
+    rows = pa.table({"status": ["open", "closed", "open", "unrecoverable"]})
+    write_deltalake(str(filled.home / "lake/silver/gaps"), rows)
+    snapshot = SnapshotReader(filled).read(None)
+    assert snapshot.open_gaps == 2
+    assert "open gaps 2" in "".join(line.plain for line in flow(snapshot, 140))
+    assert figures(snapshot)[0].endswith(", open gaps 2")
 
 
 def test_an_empty_home_is_an_empty_snapshot(settings: Settings) -> None:
