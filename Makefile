@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test kills fuzz check lock clean
+.PHONY: help setup demo test kills gaps fuzz check lock clean
 
 BIN := .venv/bin
 
@@ -23,6 +23,10 @@ test: ## set up and run the tests
 kills: ## kill -9 of every process, three times each and between every two writes (half an hour)
 	@sh scripts/setup.sh dev
 	CRYPTOLAKE_TEST_KILLS=all $(BIN)/python -m pytest -n 0 -s tests/cryptolake/test_killed.py
+
+gaps: ## ten minutes of cut connections at 1,000 trades/s: every gap must end closed (a quarter of an hour)
+	@sh scripts/setup.sh dev
+	CRYPTOLAKE_TEST_GAPS=all $(BIN)/python -m pytest -n 0 -s tests/cryptolake/test_gaps_closed.py
 
 FUZZ_S ?= 60
 SOURCES = $(notdir $(patsubst %/good.yml,%,$(wildcard tests/corpus/*/good.yml)))

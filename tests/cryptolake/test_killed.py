@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -96,6 +96,7 @@ class Home:
     market: SimulatorProcess
     lake: Process
     collectors: dict[str, Process]
+    process: Callable[..., Process]  # makes one more, from its name and arguments
 
     def restart_broker(self) -> None:
         told = running_broker(self.settings)
@@ -132,7 +133,14 @@ class Home:
 
 
 @contextmanager
-def pipeline(folder: Path, seed: int) -> Iterator[Home]:
+def pipeline(
+    folder: Path,
+    seed: int,
+    *,
+    rate: int = RATE,
+    faults: str = MARKET_FAULTS,
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[Home]:
     home = folder / "home"
     settings = load_settings(home=home)
     broker = LocalBroker(settings)
@@ -141,23 +149,24 @@ def pipeline(folder: Path, seed: int) -> Iterator[Home]:
     try:
         bootstrap = broker.start()
         # It starts less than the horizon back, so that predictions are in time, and their outcomes come soon.
-        market.start(seed=seed, symbols=20, rate=RATE, coincap_rate=5, start_back_s=350, speed=6, faults=MARKET_FAULTS)
-        environment = {
+        market.start(seed=seed, symbols=20, rate=rate, coincap_rate=5, start_back_s=350, speed=6, faults=faults)
+        variables = {
             "CRYPTOLAKE__KAFKA__BOOTSTRAP_SERVERS": bootstrap,
             "CRYPTOLAKE__VENUES__BINANCE__WS_URL": market.urls["ws_url"],
             "CRYPTOLAKE__VENUES__BINANCE__REST_URL": market.urls["rest_url"],
             "CRYPTOLAKE__VENUES__COINCAP__WS_URL": market.urls["coincap_ws_url"],
             "CRYPTOLAKE__COLLECTOR__STABLE_S": "3",
             "CRYPTOLAKE__COLLECTOR__BACKOFF_MAX_S": "3",
+            **(environment or {}),
         }
 
         def process(name: str, *arguments: str) -> Process:
-            made = Process(["--home", str(home), *arguments], environment, folder / f"{name}.log")
+            made = Process(["--home", str(home), *arguments], variables, folder / f"{name}.log")
             processes.append(made)
             return made
 
         collectors = {source: process(source, "collect", source) for source in ("binance", "coincap")}
-        whole = Home(settings, broker, market, process("lake", "run"), collectors)
+        whole = Home(settings, broker, market, process("lake", "run"), collectors, process)
         yield whole
         broker = whole.broker
     finally:
