@@ -94,6 +94,38 @@ class Fields:
             return None
         return quality.checked_time_us(field, value, self._received_us, self.reasons, micros_allowed=micros_allowed)
 
+    def decimal_if_stated(self, field: str, rule: DecimalRule) -> Decimal | None:
+        """A decimal written as a JSON number; None, without a reason, when it is missing or null."""
+        if self._value.get(field) is None:
+            self._read.add(field)
+            return None
+        return self.decimal(field, rule)
+
+    def id_if_any(self, field: str) -> int | None:
+        """An id; None, without a reason, when it is -1, which says that there is none."""
+        if self._value.get(field) == Number("-1") and isinstance(self._value[field], Number):
+            self._read.add(field)
+            return None
+        return self.integer(field)
+
+    def seconds_us(self, field: str) -> int | None:
+        """A time written as whole seconds, in us UTC."""
+        value = self.get(field)
+        if value is None:
+            return None
+        return quality.checked_seconds_us(field, value, self._received_us, self.reasons)
+
+    def iso_time_us(self, field: str) -> int | None:
+        """A time written as ISO-8601 text, in us UTC."""
+        value = self.get(field)
+        if value is None:
+            return None
+        return quality.checked_iso_time_us(field, value, self._received_us, self.reasons)
+
+    def leave_out(self, fields: Iterable[str]) -> None:
+        """Leave known fields that no column takes, of whatever type, out of the rescued ones."""
+        self._read.update(fields)
+
     def optional(self, field: str, kind: type) -> None:
         """Leave a known field that no column takes out of the rescued ones, if it has its kind."""
         if type(self._value.get(field)) is kind:

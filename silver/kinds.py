@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from lakehouse.table import Table
-from silver.tables import CANDLES, GAPS, TRADES
+from silver.tables import CANDLES, GAPS, PRICES, TICKERS, TRADES
 
 FROM_FRAME = ("topic_id", "topic", "partition", "offset", "venue", "session_id", "sequence", "received_at", "origin")
 
@@ -68,6 +68,23 @@ CANDLE = RowKind(
     time="minute",
     fault="after_candles_commit",
 )
+TICKER = RowKind(
+    "ticker",
+    TICKERS,
+    key=TICKERS.key,
+    # Not the best bid and ask: the book moves on while no trade moves the 24 hours.
+    values=("last_price", "open_price", "high_price", "low_price", "volume", "quote_volume", "last_id", "trade_count"),
+    time="close_time",
+    fault="after_tickers_commit",
+)
+PRICE = RowKind(
+    "price",
+    PRICES,
+    key=PRICES.key,
+    values=("price",),
+    time="updated_at",
+    fault="after_prices_commit",
+)
 TRADE = RowKind(
     "trade",
     TRADES,
@@ -79,5 +96,5 @@ TRADE = RowKind(
 
 # In the order of their writes. Trades, whose canonical frames have a fast path of their own, are written last, behind
 # the quarantine: the txn version they leave is the mark of refine.
-BESIDE_TRADES = (GAP, CANDLE)
+BESIDE_TRADES = (GAP, CANDLE, TICKER, PRICE)
 ROW_KINDS = (*BESIDE_TRADES, TRADE)

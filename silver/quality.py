@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from decimal import Context, Decimal
 
 from silver.rows import Frame
@@ -22,22 +23,32 @@ _EXACT = Context(prec=100)
 _NOT_FINITE = frozenset({"nan", "inf", "infinity"})
 _TEXT_DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?")
 _EXPONENT = re.compile(r"[+-]?[0-9.]+[eE]([+-]?)0*([0-9]+)")
+_ISO_TIME = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.([0-9]{1,6}))?Z")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SECONDS_BELOW = 10**11  # from here on a time is in milliseconds
 _DOUBLE_DIGITS = 308  # a number with more digits before the point is no finite double
 
 
 @dataclass(frozen=True)
 class DecimalRule:
-    """The DECIMAL(precision, scale) of a column, and the least value it may have."""
+    """The DECIMAL(precision, scale) of a column, and whether its values may be 0, or below."""
 
     precision: int
     scale: int
     zero_allowed: bool = False
+    signed: bool = False
 
 
 PRICE = DecimalRule(24, 12)
 QUANTITY = DecimalRule(24, 8)
 VOLUME = DecimalRule(34, 8, zero_allowed=True)
 AMOUNT = DecimalRule(38, 20, zero_allowed=True)
+PRICE_OR_NONE = DecimalRule(24, 12, zero_allowed=True)
+QUANTITY_OR_NONE = DecimalRule(24, 8, zero_allowed=True)
+PRICE_CHANGE = DecimalRule(24, 12, signed=True)
+CHANGE_PCT = DecimalRule(18, 8, signed=True)
+STATED_PRICE = DecimalRule(38, 28)
+STATED_CHANGE_PCT = DecimalRule(38, 28, signed=True)
 
 
 def header_reasons(frame: Frame) -> list[str]:
@@ -89,7 +100,7 @@ def _fitting(field: str, number: Decimal, rule: DecimalRule, reasons: list[str])
     bad = too_fine or too_big
     if bad:
         reasons.append("precision_exceeded")
-    if number < 0 or (not number and not rule.zero_allowed):
+    if not rule.signed and (number < 0 or (not number and not rule.zero_allowed)):
         reasons.append(f"non_positive:{field}")
         bad = True
     return None if bad else number
@@ -136,6 +147,39 @@ def checked_time_us(
     else:
         reasons.append("bad_time_unit")
         return None
+    return _in_range(time_us, received_us, reasons)
+
+
+def checked_seconds_us(field: str, value: object, received_us: int | None, reasons: list[str]) -> int | None:
+    """Turn whole seconds since 1970 into us UTC; adds bad_time_unit and time_out_of_range as `checked_time_us` does."""
+    found: list[str] = []
+    number = checked_integer(field, value, found)
+    if number is None or number >= _SECONDS_BELOW:
+        wrong_type = [reason for reason in found if reason.startswith(("wrong_type", "not_finite"))]
+        reasons.extend(wrong_type or ["bad_time_unit"])
+        return None
+    return _in_range(number * 1_000_000, received_us, reasons)
+
+
+def checked_iso_time_us(field: str, value: object, received_us: int | None, reasons: list[str]) -> int | None:
+    """Turn ISO-8601 text that ends in Z into us UTC; adds wrong_type, bad_time_text and time_out_of_range."""
+    if isinstance(value, Number | NotFinite) or not isinstance(value, str):
+        reasons.append(f"wrong_type:{field}")
+        return None
+    found = _ISO_TIME.fullmatch(value)
+    try:
+        moment = datetime.fromisoformat(found[1]).replace(tzinfo=UTC) if found else None
+    except ValueError:
+        moment = None
+    if found is None or moment is None:
+        reasons.append("bad_time_text")
+        return None
+    microseconds = int((found[2] or "").ljust(6, "0"))
+    time_us = (moment - _EPOCH) // timedelta(seconds=1) * 1_000_000 + microseconds
+    return _in_range(time_us, received_us, reasons)
+
+
+def _in_range(time_us: int, received_us: int | None, reasons: list[str]) -> int | None:
     if time_us < EARLIEST_US or (received_us is not None and time_us > received_us + FUTURE_US):
         reasons.append("time_out_of_range")
         return None

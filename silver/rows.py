@@ -96,6 +96,57 @@ class LostIds:
 
 
 @dataclass(frozen=True)
+class Ticker:
+    """The statistics of 24 hours; names and units as in silver.tickers, times in us UTC."""
+
+    kind: ClassVar[str] = "ticker"
+    row: int
+    symbol: str
+    base: str
+    quote: str
+    venue_symbol: str
+    close_time: int
+    last_price: Decimal
+    price_change: Decimal
+    price_change_pct: Decimal
+    weighted_average_price: Decimal
+    previous_close_price: Decimal
+    last_quantity: Decimal
+    bid_price: Decimal
+    bid_quantity: Decimal
+    ask_price: Decimal
+    ask_quantity: Decimal
+    open_price: Decimal
+    high_price: Decimal
+    low_price: Decimal
+    volume: Decimal
+    quote_volume: Decimal
+    open_time: int
+    first_id: int | None
+    last_id: int | None
+    trade_count: int
+    rescued: str | None
+
+
+@dataclass(frozen=True)
+class Price:
+    """One stated price; names and units as in silver.prices, times in us UTC."""
+
+    kind: ClassVar[str] = "price"
+    row: int
+    symbol: str
+    base: str
+    quote: str
+    venue_symbol: str
+    updated_at: int
+    price: Decimal
+    volume_24h: Decimal | None
+    change_24h_pct: Decimal | None
+    market_cap: Decimal | None
+    rescued: str | None
+
+
+@dataclass(frozen=True)
 class Rejected:
     """A row that breaks rules: all of them that could be told."""
 
@@ -104,4 +155,4 @@ class Rejected:
     reasons: tuple[str, ...]
 
 
-ParsedRow = Trade | Candle | Gap | LostIds | Rejected
+ParsedRow = Trade | Candle | Ticker | Price | Gap | LostIds | Rejected

@@ -30,10 +30,12 @@ class Symbols:
     Args:
         binance_quotes: quote assets of Binance, longest first.
         coincap_assets: ticker by CoinCap slug.
+        coingecko_ids: ticker by CoinGecko id.
     """
 
     binance_quotes: tuple[str, ...]
     coincap_assets: Mapping[str, str]
+    coingecko_ids: Mapping[str, str]
 
     def of_binance(self, name: str) -> Pair | None:
         """Split a name like BTCUSDT at the longest known quote; None when there is none."""
@@ -49,6 +51,18 @@ class Symbols:
         base, quote = self.coincap_assets.get(base_slug), self.coincap_assets.get(quote_slug)
         return Pair(base, quote) if base and quote else None
 
+    def of_coincap_asset(self, slug: str) -> Pair | None:
+        """Name the market of an asset that CoinCap prices in dollars; None when the slug is unknown."""
+        return _in_dollars(self.coincap_assets.get(slug))
+
+    def of_coingecko(self, coin_id: str) -> Pair | None:
+        """Name the market of a coin that CoinGecko prices in dollars; None when the id is unknown."""
+        return _in_dollars(self.coingecko_ids.get(coin_id))
+
+
+def _in_dollars(ticker: str | None) -> Pair | None:
+    return None if ticker is None else Pair(ticker, "USD")
+
 
 @lru_cache(maxsize=1)
 def load_symbols() -> Symbols:
@@ -56,4 +70,5 @@ def load_symbols() -> Symbols:
     tables = yaml.safe_load((resources.files("conf") / "symbols.yml").read_text(encoding="utf-8"))
     quotes = sorted(map(str, tables["binance"]["quotes"]), key=lambda quote: (-len(quote), quote))
     assets = {str(slug): str(ticker) for slug, ticker in tables["coincap"]["assets"].items()}
-    return Symbols(tuple(quotes), assets)
+    ids = {str(coin_id): str(ticker) for coin_id, ticker in tables["coingecko"]["ids"].items()}
+    return Symbols(tuple(quotes), assets, ids)

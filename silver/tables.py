@@ -22,6 +22,8 @@ VOLUME = DecimalType(34, 8)
 AMOUNT = DecimalType(38, 20)
 AVERAGE = DecimalType(28, 16)
 CHANGE_PCT = DecimalType(18, 8)
+# A double written in full has up to 17 digits, so 0.00001 takes 21 decimals; a price above 1e10 dollars there is not.
+FULL_DOUBLE = DecimalType(38, 28)
 
 
 def _minute_of_symbol() -> list[StructField]:
@@ -66,6 +68,17 @@ def _provenance() -> list[StructField]:
     ]
 
 
+def _heard() -> list[StructField]:
+    return [
+        column("received_at", TimestampType(), "when the collector received the frame (UTC, us)"),
+        column("session_id", StringType(), "the connection or poller that brought it"),
+        column("sequence", LongType(), "place of the frame in its session"),
+        column("origin", StringType(), "stream, backfill or replay"),
+        *_provenance(),
+        column("rescued", StringType(), "JSON of fields outside the contract; null when there are none"),
+    ]
+
+
 TRADES = Table(
     name="silver.trades",
     comment="Every trade once, exact, with where it came from.",
@@ -82,12 +95,7 @@ TRADES = Table(
             column("price", PRICE, "in quote units"),
             column("quantity", QUANTITY, "in base units"),
             column("event_time", TimestampType(), "the venue's trade time (UTC, us)"),
-            column("received_at", TimestampType(), "when the collector received the frame (UTC, us)"),
-            column("session_id", StringType(), "the connection that brought it"),
-            column("sequence", LongType(), "place of the frame in its session"),
-            column("origin", StringType(), "stream, backfill or replay"),
-            *_provenance(),
-            column("rescued", StringType(), "JSON of fields outside the contract; null when there are none"),
+            *_heard(),
         ]
     ),
     key=("venue", "symbol", "trade_key"),
@@ -115,6 +123,70 @@ CANDLES = Table(
     key=("venue", "symbol", "minute"),
     writer="refine",
     append_only=True,
+)
+
+TICKERS = Table(
+    name="silver.tickers",
+    comment="The venue's own statistics of the 24 hours that end at close_time, once each.",
+    schema=StructType(
+        [
+            column("venue", StringType(), "the market"),
+            column("symbol", StringType(), "canonical BASE-QUOTE"),
+            column("close_time", TimestampType(), "end of the 24 hours (UTC)"),
+            column("base", StringType(), "base asset"),
+            column("quote", StringType(), "quote asset"),
+            column("venue_symbol", StringType(), "the venue's own name of the symbol"),
+            column("last_price", PRICE, "price of the last trade, in quote units"),
+            column("price_change", PRICE, "last_price - open_price, in quote units"),
+            column("price_change_pct", CHANGE_PCT, "100 x price_change / open_price, in percent"),
+            column("weighted_average_price", PRICE, "quote_volume / volume; 0 without a trade"),
+            column("previous_close_price", PRICE, "price of the last trade before the 24 hours; 0 without one"),
+            column("last_quantity", QUANTITY, "quantity of the last trade, in base units"),
+            column("bid_price", PRICE, "best bid, in quote units; 0 without one"),
+            column("bid_quantity", QUANTITY, "offered there, in base units"),
+            column("ask_price", PRICE, "best ask, in quote units; 0 without one"),
+            column("ask_quantity", QUANTITY, "offered there, in base units"),
+            column("open_price", PRICE, "price of the first trade of the 24 hours"),
+            column("high_price", PRICE, "highest price"),
+            column("low_price", PRICE, "lowest price"),
+            column("volume", VOLUME, "base units traded"),
+            column("quote_volume", AMOUNT, "quote units traded"),
+            column("open_time", TimestampType(), "start of the 24 hours (UTC)"),
+            column("first_id", LongType(), "id of the first trade; null without a trade"),
+            column("last_id", LongType(), "id of the last trade; null without a trade"),
+            column("trade_count", LongType(), "number of trades"),
+            *_heard(),
+        ]
+    ),
+    key=("venue", "symbol", "close_time"),
+    writer="refine",
+    append_only=True,
+)
+
+PRICES = Table(
+    name="silver.prices",
+    comment="Prices in US dollars as price services state them, once for each time of theirs.",
+    schema=StructType(
+        [
+            column("venue", StringType(), "the service: coingecko, coincap"),
+            column("symbol", StringType(), "canonical BASE-QUOTE, e.g. BTC-USD"),
+            column(
+                "updated_at", TimestampType(), "the service's time of the price (UTC); coincap has none: received_at"
+            ),
+            column("base", StringType(), "the asset, as a ticker"),
+            column("quote", StringType(), "USD"),
+            column("venue_symbol", StringType(), "the service's own name of the asset"),
+            column("price", FULL_DOUBLE, "in US dollars, all digits as stated"),
+            column("volume_24h", AMOUNT, "traded in 24 hours, in US dollars; null where not stated"),
+            column("change_24h_pct", FULL_DOUBLE, "change of the price in 24 hours, in percent; null where not stated"),
+            column("market_cap", AMOUNT, "in US dollars; null where not stated"),
+            *_heard(),
+        ]
+    ),
+    key=("venue", "symbol", "updated_at"),
+    writer="refine",
+    append_only=True,
+    constraints={"positive": "price > 0"},
 )
 
 QUARANTINE = Table(
@@ -212,4 +284,14 @@ SIX_MINUTE_TRENDS = Table(
     cluster_by=("minute", "symbol"),
 )
 
-TABLES = (TRADES, CANDLES, QUARANTINE, GAPS, ONE_MINUTE_BARS, FIVE_MINUTE_BARS, SIX_MINUTE_TRENDS)
+TABLES = (
+    TRADES,
+    CANDLES,
+    TICKERS,
+    PRICES,
+    QUARANTINE,
+    GAPS,
+    ONE_MINUTE_BARS,
+    FIVE_MINUTE_BARS,
+    SIX_MINUTE_TRENDS,
+)

@@ -1,4 +1,4 @@
-"""Binance spot: trade frames (raw and combined), REST historicalTrades and klines, lines of the daily dumps.
+"""Binance spot: trade frames (raw and combined), REST historicalTrades, klines, ticker/24hr, lines of the daily dumps.
 
 Contract: binance/binance-spot-api-docs, web-socket-streams.md and rest-api.md, of 2026-07-21. Prices and quantities are
 strings, ids and times integers; times in ms, or us where asked for, told apart by magnitude. `m` and `isBuyerMaker` say
@@ -15,7 +15,7 @@ from typing import Any
 
 from silver import quality
 from silver.fields import Fields
-from silver.rows import WHOLE_FRAME, Candle, Frame, ParsedRow, Rejected, Trade
+from silver.rows import WHOLE_FRAME, Candle, Frame, ParsedRow, Rejected, Ticker, Trade
 from silver.strict_json import Number, faults
 from silver.symbols import load_symbols
 from silver.venues.venue import CanonicalTrade, Venue, canonical_digits
@@ -36,6 +36,24 @@ _KLINE_FIELDS = (
     "taker_quote",
     "unused",
 )
+# Columns of silver.tickers by the venue's names, each with what it may hold.
+_TICKER_DECIMALS = {
+    "lastPrice": ("last_price", quality.PRICE),
+    "priceChange": ("price_change", quality.PRICE_CHANGE),
+    "priceChangePercent": ("price_change_pct", quality.CHANGE_PCT),
+    "weightedAvgPrice": ("weighted_average_price", quality.PRICE_OR_NONE),
+    "prevClosePrice": ("previous_close_price", quality.PRICE_OR_NONE),
+    "lastQty": ("last_quantity", quality.QUANTITY_OR_NONE),
+    "bidPrice": ("bid_price", quality.PRICE_OR_NONE),
+    "bidQty": ("bid_quantity", quality.QUANTITY_OR_NONE),
+    "askPrice": ("ask_price", quality.PRICE_OR_NONE),
+    "askQty": ("ask_quantity", quality.QUANTITY_OR_NONE),
+    "openPrice": ("open_price", quality.PRICE),
+    "highPrice": ("high_price", quality.PRICE),
+    "lowPrice": ("low_price", quality.PRICE),
+    "volume": ("volume", quality.VOLUME),
+    "quoteVolume": ("quote_volume", quality.AMOUNT),
+}
 
 
 @dataclass(frozen=True)
@@ -74,6 +92,13 @@ def parse_dump(frame: Frame, payload: Any) -> list[ParsedRow]:
     rows = [_dump_trade(frame, row, line.removesuffix(b"\r")) for row, line in enumerate(lines)]
     starts_with_header = frame.sequence == 0 and lines and lines[0].startswith(b"id,")
     return rows[1:] if starts_with_header else rows
+
+
+def parse_tickers(frame: Frame, value: Any) -> list[ParsedRow]:
+    """Parse a REST ticker/24hr body: a list of tickers in full."""
+    if not isinstance(value, list):
+        return [Rejected(WHOLE_FRAME, ("not_array",))]
+    return [_ticker(frame, row, item) for row, item in enumerate(value)]
 
 
 def canonical_trade() -> CanonicalTrade:
@@ -235,10 +260,41 @@ def _check_minute(frame: Frame, minute: int | None, fields: Fields) -> None:
         fields.reasons.append("open_candle")
 
 
+def _ticker(frame: Frame, row: int, item: Any) -> ParsedRow:
+    if not isinstance(item, dict):
+        return Rejected(row, ("not_object",))
+    fields = Fields(item, frame.received_us)
+    venue_symbol = fields.text("symbol")
+    pair = load_symbols().of_binance(venue_symbol) if venue_symbol is not None else None
+    if venue_symbol is not None and pair is None:
+        fields.reasons.append("unknown_symbol")
+    found = {column: fields.quoted_decimal(name, rule) for name, (column, rule) in _TICKER_DECIMALS.items()}
+    open_time = fields.time_us("openTime", micros_allowed=True)
+    close_time = fields.time_us("closeTime", micros_allowed=True)
+    first_id, last_id = fields.id_if_any("firstId"), fields.id_if_any("lastId")
+    trade_count = fields.integer("count")
+    if fields.reasons or pair is None or open_time is None or close_time is None or trade_count is None:
+        return Rejected(row, tuple(fields.reasons))
+    return Ticker(
+        row=row,
+        symbol=pair.symbol,
+        base=pair.base,
+        quote=pair.quote,
+        venue_symbol=str(venue_symbol),
+        close_time=close_time,
+        **{column: number for column, number in found.items() if number is not None},
+        open_time=open_time,
+        first_id=first_id,
+        last_id=last_id,
+        trade_count=trade_count,
+        rescued=fields.rescued(),
+    )
+
+
 BINANCE = Venue(
     source="binance",
     covers=lambda venue: venue == "binance",
-    parsers={"trade": parse_trades, "kline": parse_klines, "trade_dump": parse_dump},
+    parsers={"trade": parse_trades, "kline": parse_klines, "ticker": parse_tickers, "trade_dump": parse_dump},
     texts=frozenset({"trade_dump"}),
     canonical_trade=canonical_trade,
     ids_rise_by_one=True,

@@ -1,8 +1,10 @@
-"""CoinCap v2: trade frames of one exchange each, as recorded until 2025-03-31.
+"""CoinCap: v2 trade frames of one exchange each, as recorded until 2025-03-31, and v3 prices.
 
-Contract: venues.md 1.1 of the project's reference: one object a frame with exchange, base, quote (asset slugs),
-direction (of the taker), price and volume as JSON numbers, timestamp in ms; priceUsd is optional and dropped. There is
-no id: the key is session, sequence and row, never the content; two equal fills in one millisecond are two trades.
+Contract: venues.md 1.1 of the project's reference. A trade: one object a frame with exchange, base, quote (asset
+slugs), direction (of the taker), price and volume as JSON numbers, timestamp in ms; priceUsd is optional and dropped.
+There is no id: the key is session, sequence and row, never the content; two equal fills in one millisecond are two
+trades. Prices: one object a frame, asset slug to price in US dollars as text; there is no time, so they are of the
+moment at which they were received.
 """
 
 from __future__ import annotations
@@ -11,8 +13,8 @@ from typing import Any
 
 from silver import quality
 from silver.fields import Fields
-from silver.rows import WHOLE_FRAME, Frame, ParsedRow, Rejected, Trade
-from silver.strict_json import Number
+from silver.rows import WHOLE_FRAME, Frame, ParsedRow, Price, Rejected, Trade
+from silver.strict_json import Number, Repeated, faults
 from silver.symbols import load_symbols
 from silver.venues.venue import CanonicalTrade, Venue, canonical_digits
 
@@ -55,6 +57,39 @@ def parse_trade(frame: Frame, value: Any) -> list[ParsedRow]:
     return [trade]
 
 
+def parse_prices(frame: Frame, value: Any) -> list[ParsedRow]:
+    """Parse the prices of some assets, each a row."""
+    if not isinstance(value, dict):
+        return [Rejected(WHOLE_FRAME, ("not_object",))]
+    if isinstance(value, Repeated):
+        return [Rejected(WHOLE_FRAME, ("duplicate_key",))]
+    return [_price(frame, row, slug, stated) for row, (slug, stated) in enumerate(value.items())]
+
+
+def _price(frame: Frame, row: int, slug: str, stated: Any) -> ParsedRow:
+    fields = Fields({"price": stated}, frame.received_us)
+    fields.reasons.extend(faults(slug))
+    price = fields.quoted_decimal("price", quality.STATED_PRICE)
+    pair = load_symbols().of_coincap_asset(slug)
+    if pair is None:
+        fields.reasons.append("unknown_symbol")
+    if fields.reasons or pair is None or price is None or frame.received_us is None:
+        return Rejected(row, tuple(fields.reasons))
+    return Price(
+        row=row,
+        symbol=pair.symbol,
+        base=pair.base,
+        quote=pair.quote,
+        venue_symbol=slug,
+        updated_at=frame.received_us,
+        price=price,
+        volume_24h=None,
+        change_24h_pct=None,
+        market_cap=None,
+        rescued=None,
+    )
+
+
 def canonical_trade() -> CanonicalTrade:
     """The fields in their documented order, numbers without exponent."""
     slug = '"([a-z0-9-]{1,60})"'
@@ -72,3 +107,5 @@ COINCAP = Venue(
     parsers={"trade": parse_trade},
     canonical_trade=canonical_trade,
 )
+
+COINCAP_PRICES = Venue(source="coincap", covers=lambda venue: venue == "coincap", parsers={"price": parse_prices})

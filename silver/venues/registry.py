@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from silver.venues.binance import BINANCE
-from silver.venues.coincap import COINCAP
+from silver.venues.coincap import COINCAP, COINCAP_PRICES
+from silver.venues.coingecko import COINGECKO
 from silver.venues.venue import Venue
 
-VENUES: tuple[Venue, ...] = (BINANCE, COINCAP)
+VENUES: tuple[Venue, ...] = (BINANCE, COINCAP, COINCAP_PRICES, COINGECKO)
 
 
 def venue_named(header: str) -> Venue | None:

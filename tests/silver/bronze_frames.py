@@ -13,10 +13,11 @@ from bronze.tables import FRAMES
 from lakehouse.lake import Lake
 from silver.refine import Refine, Refined
 from silver.rows import Frame
-from silver.tables import CANDLES, GAPS, QUARANTINE, TRADES
+from silver.tables import QUARANTINE, TRADES
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-WRITTEN = (GAPS, CANDLES, QUARANTINE, TRADES)
+WRITTEN = Refine.writes
+NOTHING = ("frames", "control", "trades", "candles", "gaps", "tickers", "prices", "copies", "quarantined")
 LANDED_AT = datetime(2024, 8, 9, tzinfo=UTC)
 
 
@@ -26,6 +27,11 @@ def time_of(us: int) -> datetime:
 
 def create_tables(lake: Lake) -> None:
     lake.create(FRAMES, *WRITTEN)
+
+
+def counts(**some: int) -> dict[str, int]:
+    """What refine counts, 0 where nothing is said."""
+    return dict.fromkeys(NOTHING, 0) | some
 
 
 class Bronze:

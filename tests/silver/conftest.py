@@ -24,6 +24,8 @@ def empty_tables(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) 
 
 @pytest.fixture
 def new_bronze(spark: SparkSession, settings: Settings, empty_tables: Path) -> Callable[[str], Bronze]:
+    """Makes bronze on a lake of its own."""
+
     def make(name: str) -> Bronze:
         own = settings.model_copy(update={"home": settings.home / name})
         shutil.copytree(empty_tables, lake_folder(own))
@@ -34,4 +36,5 @@ def new_bronze(spark: SparkSession, settings: Settings, empty_tables: Path) -> C
 
 @pytest.fixture
 def bronze(new_bronze: Callable[[str], Bronze]) -> Bronze:
+    """Bronze on a lake of the test's own."""
     return new_bronze("one")

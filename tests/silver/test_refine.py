@@ -11,14 +11,16 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from bronze_frames import Bronze, time_of
+from bronze_frames import Bronze, counts, time_of
 from malformed import GOOD, KLINE, MS, RECEIVED_US, binance, coincap, klines, rest, rest_row
+from polled_frames import coincap_prices, ticker, tickers
 
 import silver.refine
 from lakehouse.lake import Lake
+from silver.kinds import BESIDE_TRADES
 from silver.refine import Refine
 from silver.rows import Frame
-from silver.tables import CANDLES, GAPS, TRADES
+from silver.tables import CANDLES, GAPS, PRICES, TICKERS, TRADES
 
 TRADE_FIELDS = ("symbol", "trade_key", "trade_id", "side", "price", "quantity", "event_time", "row", "rescued")
 
@@ -106,9 +108,7 @@ def test_a_further_copy_is_dropped_and_a_contradiction_quarantined_within_a_batc
             coincap(sequence=10),  # the same content in another place is another trade
         ]
     )
-    assert first.counts == {
-        "frames": 10, "control": 0, "trades": 5, "candles": 0, "gaps": 0, "copies": 3, "quarantined": 2
-    }  # fmt: skip
+    assert first.counts == counts(frames=10, trades=5, copies=3, quarantined=2)
     rows = bronze.trades("trade_key", "price", "offset")
     price = Decimal("19365.59")
     assert rows == [
@@ -135,9 +135,7 @@ def test_a_further_copy_is_dropped_and_a_contradiction_quarantined_within_a_batc
     )
     new = [("12", 14, 0), ("13", 16, 1), ("21", 15, 0), ("C1:8:0", 18, 0)]
     assert bronze.rows(second.trades, "trade_key", "offset", "row") == new
-    assert second.counts == {
-        "frames": 10, "control": 0, "trades": 4, "candles": 0, "gaps": 0, "copies": 4, "quarantined": 4
-    }  # fmt: skip
+    assert second.counts == counts(frames=10, trades=4, copies=4, quarantined=4)
     assert set(bronze.quarantined()) == {(3, 0), (4, 0), (11, 0), (12, 0), (16, 2), (19, 0)}
     assert bronze.trades("trade_key") == sorted([*((row[0],) for row in rows), *((row[0],) for row in new)])
 
@@ -149,9 +147,7 @@ def test_candles_and_gaps_are_written_once(bronze: Bronze) -> None:
     other = [*KLINE[:4], "1.76", *KLINE[5:]]
     batch = [klines(earlier, KLINE, KLINE), gap, gap, klines(other, received_us=RECEIVED_US + 1)]
     refined = bronze.carry(batch)
-    assert refined.counts == {
-        "frames": 4, "control": 0, "trades": 0, "candles": 2, "gaps": 1, "copies": 2, "quarantined": 1
-    }  # fmt: skip
+    assert refined.counts == counts(frames=4, trades=0, candles=2, gaps=1, copies=2, quarantined=1)
     assert (refined.candles_version, refined.trades_version) == (1, None)
     minutes = [(time_of(us).replace(tzinfo=None), Decimal("1.75")) for us in (1723161060000000, 1723161120000000)]
     assert bronze.rows(refined.candles, "minute", "close") == minutes
@@ -191,7 +187,7 @@ def cut_at(name: str) -> Callable[[str], None]:
 def crash_batches() -> list[list[Frame]]:
     """Each has something for every table, and copies and contradictions of its own rows and of the batch before."""
     found = []
-    for number in range(4):
+    for number in range(6):
         gap = {"kind": "disconnect", "from_time_us": number, "to_time_us": number + 1, "reason": "x"}
         minute = [KLINE[0] - number * 60_000, *KLINE[1:6], KLINE[6] - number * 60_000, *KLINE[7:]]
         first = 10 * number
@@ -204,6 +200,8 @@ def crash_batches() -> list[list[Frame]]:
                 binance(b"garbage"),
                 coincap(json.dumps(gap).encode(), channel="gap"),
                 klines(minute),
+                tickers(ticker(closeTime=MS - number), 7),
+                coincap_prices('{"bitcoin":"1.5","x":"1"}', received_us=RECEIVED_US + number),
             ]
         )
     return found
@@ -212,7 +210,7 @@ def crash_batches() -> list[list[Frame]]:
 def test_a_crash_between_any_two_writes_loses_and_doubles_nothing(
     bronze: Bronze, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    faults = ("after_gaps_commit", "after_candles_commit", "after_quarantine_commit", "after_silver_commit")
+    faults = [*(kind.fault for kind in BESIDE_TRADES), "after_quarantine_commit", "after_silver_commit"]
     for fault, frames in zip(faults, crash_batches(), strict=True):
         monkeypatch.setattr(silver.refine, "fault_point", cut_at(fault))
         with pytest.raises(Cut):
@@ -222,16 +220,17 @@ def test_a_crash_between_any_two_writes_loses_and_doubles_nothing(
         assert bronze.refine.drain() == (0 if fault == "after_silver_commit" else 1)
     assert bronze.refine.drain() == 0
 
-    batches = range(4)
+    batches = range(6)
     assert bronze.trades("trade_id", "price") == [
         (10 * number + step, Decimal("1.5")) for number in batches for step in (1, 2)
     ]
-    conflicts = {(9 * number + place, 0): {"conflicting_duplicate"} for number in batches for place in (3, 5)}
-    garbage = {(9 * number + 6, -1): {"invalid_json"} for number in batches}
-    assert bronze.quarantined() == conflicts | garbage
-    gaps, candles = bronze.lake.read(GAPS), bronze.lake.read(CANDLES)
-    assert bronze.rows(gaps, "offset") == [(9 * number + 7,) for number in batches]
-    assert bronze.rows(candles, "offset") == [(9 * number + 8,) for number in batches]
+    conflicts = {(11 * number + place, 0): {"conflicting_duplicate"} for number in batches for place in (3, 5)}
+    garbage = {(11 * number + 6, -1): {"invalid_json"} for number in batches}
+    numbers = {(11 * number + 9, 1): {"not_object"} for number in batches}
+    unknown = {(11 * number + 10, 1): {"unknown_symbol"} for number in batches}
+    assert bronze.quarantined() == conflicts | garbage | numbers | unknown
+    for place, table in enumerate((GAPS, CANDLES, TICKERS, PRICES), start=7):
+        assert bronze.rows(bronze.lake.read(table), "offset") == [(11 * number + place,) for number in batches]
 
 
 def test_drain_takes_bronze_in_groups_of_bounded_size_and_goes_on_where_it_stopped(bronze: Bronze) -> None:
@@ -241,7 +240,7 @@ def test_drain_takes_bronze_in_groups_of_bounded_size_and_goes_on_where_it_stopp
         bronze.land([trade(start + step) for step in range(10)])
     refine = Refine(lake)
     assert refine.drain() == 5
-    assert bronze.versions() == [0, 0, 0, 3]
+    assert bronze.versions() == [0, 0, 0, 0, 0, 3]
     assert bronze.trades("trade_id") == [(number,) for number in range(50)]
     assert refine.drain() == 0
     bronze.land([binance(b"[", sequence=1)])
