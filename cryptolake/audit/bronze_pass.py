@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from cryptolake.audit.heard import Heard
 from cryptolake.audit.id_gaps import Lost
 from cryptolake.audit.judge import Bad, Frame, Judge, Judged
-from cryptolake.audit.kinds import CANDLES, GAPS, TIME, TRADES, Kind
+from cryptolake.audit.kinds import KINDS, TIME, Kind
 from cryptolake.audit.places import Bools, Places, offset_of, stream_of
 from cryptolake.audit.quarantine import Quarantine, digest_of
 from cryptolake.audit.result import CheckResult, Tally
@@ -77,9 +77,7 @@ class BronzePass:
         batch_bytes: int,
         examples: int,
     ) -> None:
-        self.spills = {
-            kind: Spill(folder, f"bronze.{kind.table}", kind.expected_schema, parts) for kind in (TRADES, CANDLES, GAPS)
-        }
+        self.spills = {kind: Spill(folder, f"bronze.{kind.table}", kind.expected_schema, parts) for kind in KINDS}
         self.heard = Heard()
         self.lost: list[Lost] = []
         self.frames = self.control = self.frames_in_flight = 0
@@ -159,7 +157,8 @@ class BronzePass:
         self.lost += [Lost(*ids, in_flight) for ids in judged.lost]
         self._arrays.add(frames[np.asarray(judged.arrays, dtype=np.int64)])
         self._keep_bad(frames, judged.bad, in_flight)
-        for kind, rows in ((TRADES, judged.trades), (CANDLES, judged.candles), (GAPS, judged.gaps)):
+        for kind in KINDS:
+            rows = getattr(judged, kind.name)
             if rows:
                 expected = _expected(kind, rows, batch, frames, in_flight)
                 self.spills[kind].write(expected, kind.spread(expected))

@@ -8,11 +8,16 @@ from typing import Any, NamedTuple
 
 from cryptolake.audit import fields, symbols
 from cryptolake.audit.fields import BadField
-from cryptolake.audit.strict_json import Malformed, StrictJson, flaw
+from cryptolake.audit.strict_json import Malformed, StrictJson, flaw, has_repeated_key
 
 COINCAP = "coincap-"
 _LARGEST_FRAME_BYTES = 512 * 1024
 _MINUTE_US = 60_000_000
+_TICKER_TIMES = ("closeTime", "openTime")
+_TICKER_NUMBERS = (
+    *("lastPrice", "priceChange", "priceChangePercent", "weightedAvgPrice", "prevClosePrice", "lastQty"),
+    *("bidPrice", "bidQty", "askPrice", "askQty", "openPrice", "highPrice", "lowPrice", "volume", "quoteVolume"),
+)
 _CANDLE_FIELDS = 12
 _DUMP_COLUMNS, _DUMP_COLUMNS_NEEDED = 7, 6
 DUMP = "trade_dump"
@@ -48,6 +53,8 @@ class Judged:
         candles: (index, row, venue_symbol, minute us, open, high, low, close, volume, buy_volume, amount, trade_count).
         gaps: (index, row, from us, to us, reason).
         lost: (venue symbol, first id, last id) that the venue no longer has.
+        tickers: (index, row, and what `kinds.TICKERS` names as parsed).
+        prices: (index, row, venue_symbol, updated us, price, volume_24h, change_24h_pct, market_cap).
         bad: rows for quarantine.
         arrays: frames of many rows; of all others the frame and its row 0 are the same.
         control: how many frames go no further.
@@ -57,6 +64,8 @@ class Judged:
     candles: list[tuple[Any, ...]] = field(default_factory=list)
     gaps: list[tuple[Any, ...]] = field(default_factory=list)
     lost: list[tuple[str, int, int]] = field(default_factory=list)
+    tickers: list[tuple[Any, ...]] = field(default_factory=list)
+    prices: list[tuple[Any, ...]] = field(default_factory=list)
     bad: list[Bad] = field(default_factory=list)
     arrays: list[int] = field(default_factory=list)
     control: int = 0
@@ -83,12 +92,14 @@ class Judge:
         except (BadField, Malformed) as error:
             into.bad.append(Bad(index, -1, str(error)))
             return
-        if isinstance(document, list) and read.each is not None:
+        try:
+            values, one = _rows(document, read)
+        except BadField as error:
+            into.bad.append(Bad(index, -1, str(error)))
+            return
+        if one is not read.single:
             into.arrays.append(index)
-            rows, one = enumerate(document), read.each
-        else:
-            rows, one = enumerate([document]), read.single
-        for row, value in rows:
+        for row, value in enumerate(values):
             try:
                 if odd and (why := flaw(value)):
                     raise BadField(why)
@@ -101,8 +112,21 @@ _Read = Callable[[int, int, Frame, Any, Judged], None]
 
 
 class _Reader(NamedTuple):
+    """How a channel's documents are read: as one row, and, where there are such, as rows of a list or of an object."""
+
     single: _Read
-    each: _Read | None
+    each: _Read | None = None
+    member: _Read | None = None  # takes the name and the value
+
+
+def _rows(document: Any, read: _Reader) -> tuple[list[Any], _Read]:
+    if isinstance(document, list) and read.each is not None:
+        return document, read.each
+    if isinstance(document, dict) and read.member is not None:
+        if has_repeated_key(document):
+            raise BadField("duplicate_key")
+        return [list(member) for member in document.items()], read.member
+    return [document], read.single
 
 
 def _reader(frame: Frame) -> _Reader:
@@ -111,10 +135,11 @@ def _reader(frame: Frame) -> _Reader:
     if frame.channel == "oversize" or len(frame.payload) > _LARGEST_FRAME_BYTES:
         raise BadField("oversize")
     venue = str(frame.venue)
-    coincap = venue.startswith(COINCAP) and venue != COINCAP
-    if venue != "binance" and not coincap:
+    exchange = venue.startswith(COINCAP) and venue != COINCAP
+    readers = _COINCAP_EXCHANGE if exchange else _READERS.get(venue)
+    if readers is None:
         raise BadField("unknown_venue")
-    reader = _COINCAP.get(str(frame.channel)) if coincap else _BINANCE.get(str(frame.channel))
+    reader = readers.get(str(frame.channel))
     if reader is None:
         raise BadField("unknown_channel")
     return reader
@@ -128,6 +153,10 @@ def _object(value: Any) -> dict[str, Any]:
 
 def _array_wanted(index: int, row: int, frame: Frame, value: Any, into: Judged) -> None:
     raise BadField("not_an_array")
+
+
+def _object_wanted(index: int, row: int, frame: Frame, value: Any, into: Judged) -> None:
+    raise BadField("not_an_object")
 
 
 def _binance_stream(index: int, row: int, frame: Frame, value: Any, into: Judged) -> None:
@@ -215,6 +244,69 @@ def _coincap_trade(index: int, row: int, frame: Frame, value: Any, into: Judged)
     into.trades.append((index, row, f"{base}-{quote}", key, None, side, price, quantity, moment))
 
 
+def _binance_ticker(index: int, row: int, frame: Frame, value: Any, into: Judged) -> None:
+    ticker = _object(value)
+    name = fields.text(ticker.get("symbol"))
+    if symbols.of_binance(name) is None:
+        raise BadField("unknown_symbol")
+    number = {key: fields.text_number(ticker.get(key)) for key in _TICKER_NUMBERS}
+    times = [fields.event_time_us(ticker.get(key), frame.received_us or 0, micros=True) for key in _TICKER_TIMES]
+    change = fields.held(number["priceChange"], 24, 12, signed=True)
+    prices = [
+        fields.held(number[key], 24, 12) for key in ("weightedAvgPrice", "prevClosePrice", "bidPrice", "askPrice")
+    ]
+    traded = [fields.price_text(number[key]) for key in ("openPrice", "highPrice", "lowPrice")]
+    ids = [None if ticker.get(key) == -1 else fields.whole(ticker.get(key)) for key in ("firstId", "lastId")]
+    into.tickers.append(
+        (
+            *(index, row, name, *times, fields.price_text(number["lastPrice"]), change, *prices, *traded),
+            fields.held(number["priceChangePercent"], 18, 8, signed=True),
+            *(fields.held(number[key], 24, 8) for key in ("lastQty", "bidQty", "askQty")),
+            fields.held(number["volume"], 34, 8),
+            fields.held(number["quoteVolume"], 38, 20),
+            *ids,
+            fields.whole(ticker.get("count")),
+        )
+    )
+
+
+def _coincap_price(index: int, row: int, frame: Frame, value: Any, into: Judged) -> None:
+    slug, stated = value
+    if symbols.in_dollars("coincap", slug) is None:
+        raise BadField("unknown_symbol")
+    price = fields.stated_price(fields.text_number(stated))
+    into.prices.append((index, row, slug, frame.received_us, price, None, None, None))
+
+
+def _coingecko_simple(index: int, row: int, frame: Frame, value: Any, into: Judged) -> None:
+    coin_id, coin = value[0], _object(value[1])
+    moment = fields.seconds_us(coin.get("last_updated_at"), frame.received_us or 0)
+    stated = [coin.get(key) for key in ("usd", "usd_24h_vol", "usd_24h_change", "usd_market_cap")]
+    _coingecko_price(index, row, coin_id, moment, stated, into)
+
+
+def _coingecko_market(index: int, row: int, frame: Frame, value: Any, into: Judged) -> None:
+    coin = _object(value)
+    moment = fields.iso_time_us(coin.get("last_updated"), frame.received_us or 0)
+    keys = ("current_price", "total_volume", "price_change_percentage_24h", "market_cap")
+    _coingecko_price(index, row, fields.text(coin.get("id")), moment, [coin.get(key) for key in keys], into)
+
+
+def _coingecko_price(index: int, row: int, coin_id: str, moment: int, stated: list[Any], into: Judged) -> None:
+    if symbols.in_dollars("coingecko", coin_id) is None:
+        raise BadField("unknown_symbol")
+    price = fields.stated_price(fields.json_number(stated[0]))
+    volume, change, cap = (None if value is None else fields.json_number(value) for value in stated[1:])
+    into.prices.append(
+        (
+            *(index, row, coin_id, moment, price),
+            None if volume is None else fields.held(volume, 38, 20),
+            None if change is None else fields.held(change, 38, 28, signed=True),
+            None if cap is None else fields.held(cap, 38, 20),
+        )
+    )
+
+
 def _disconnect(index: int, row: int, frame: Frame, value: Any, into: Judged) -> None:
     marker = _object(value)
     start, end = fields.whole(marker.get("from_time_us")), fields.whole(marker.get("to_time_us"))
@@ -241,7 +333,13 @@ def _binance_marker(index: int, row: int, frame: Frame, value: Any, into: Judged
 _BINANCE = {
     "trade": _Reader(_binance_stream, _binance_rest),
     "kline": _Reader(_array_wanted, _binance_candle),
-    "gap": _Reader(_binance_marker, None),
-    DUMP: _Reader(_array_wanted, None),
+    "ticker": _Reader(_array_wanted, _binance_ticker),
+    "gap": _Reader(_binance_marker),
+    DUMP: _Reader(_array_wanted),
 }
-_COINCAP = {"trade": _Reader(_coincap_trade, None), "gap": _Reader(_disconnect, None)}
+_COINCAP_EXCHANGE = {"trade": _Reader(_coincap_trade), "gap": _Reader(_disconnect)}
+_READERS = {
+    "binance": _BINANCE,
+    "coincap": {"price": _Reader(_object_wanted, member=_coincap_price), "gap": _Reader(_disconnect)},
+    "coingecko": {"price": _Reader(_object_wanted, _coingecko_market, _coingecko_simple), "gap": _Reader(_disconnect)},
+}

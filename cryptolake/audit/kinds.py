@@ -15,6 +15,7 @@ from cryptolake.audit.spill import Ints
 TIME = pa.timestamp("us")
 PRICE, QUANTITY = pa.decimal128(24, 12), pa.decimal128(24, 8)
 VOLUME, AMOUNT = pa.decimal128(34, 8), pa.decimal128(38, 20)
+_FULL_DOUBLE = pa.decimal128(38, 28)
 MINUTE_US = 60_000_000
 
 PLACE_COLUMNS = {"topic_id": pa.string(), "partition": pa.int32(), "offset": pa.int64(), "row": pa.int32()}
@@ -30,6 +31,7 @@ class Kind:
         carried: columns taken over from bronze.
         key: names a row once; of the parsed and carried columns.
         content: what further copies of a key must agree in.
+        spread_by: a column that all rows of one key share, to divide the rows by; where it is null, the next one.
     """
 
     table: str
@@ -37,6 +39,12 @@ class Kind:
     carried: Mapping[str, pa.DataType]
     key: tuple[str, ...]
     content: tuple[str, ...]
+    spread_by: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """The table's name without its schema."""
+        return self.table.partition(".")[2]
 
     @property
     def columns(self) -> dict[str, pa.DataType]:
@@ -55,11 +63,10 @@ class Kind:
 
     def spread(self, batch: Any) -> Ints:
         """A number per row that all rows of one key share, to divide the rows by."""
-        if self is TRADES:
-            column = pc.coalesce(batch.column("trade_id"), batch.column("sequence"))
-            return _numbers(column)
-        column = batch.column("minute" if self is CANDLES else "from_time")
-        return np.asarray(_numbers(column.cast(pa.int64())) // MINUTE_US)
+        column = pc.coalesce(*(batch.column(name) for name in self.spread_by))
+        if pa.types.is_timestamp(column.type):
+            return np.asarray(_numbers(column.cast(pa.int64())) // MINUTE_US)
+        return _numbers(column)
 
 
 def _numbers(column: Any) -> Ints:
@@ -83,6 +90,7 @@ TRADES = Kind(
     carried={**_FROM_FRAME, "session_id": pa.string(), "sequence": pa.int64()},
     key=("venue", "venue_symbol", "trade_key"),
     content=("price", "quantity", "side"),
+    spread_by=("trade_id", "sequence"),
 )
 
 CANDLES = Kind(
@@ -102,6 +110,7 @@ CANDLES = Kind(
     carried=_FROM_FRAME,
     key=("venue", "venue_symbol", "minute"),
     content=("open", "high", "low", "close", "volume", "buy_volume", "amount", "trade_count"),
+    spread_by=("minute",),
 )
 
 GAPS = Kind(
@@ -110,4 +119,43 @@ GAPS = Kind(
     carried={"venue": pa.string(), "topic": pa.string()},
     key=("venue", "from_time"),
     content=("to_time", "reason"),
+    spread_by=("from_time",),
 )
+
+TICKERS = Kind(
+    table="silver.tickers",
+    parsed={
+        "venue_symbol": pa.string(),
+        "close_time": TIME,
+        "open_time": TIME,
+        **dict.fromkeys(("last_price", "price_change", "weighted_average_price", "previous_close_price"), PRICE),
+        **dict.fromkeys(("bid_price", "ask_price", "open_price", "high_price", "low_price"), PRICE),
+        "price_change_pct": pa.decimal128(18, 8),
+        **dict.fromkeys(("last_quantity", "bid_quantity", "ask_quantity"), QUANTITY),
+        "volume": VOLUME,
+        "quote_volume": AMOUNT,
+        **dict.fromkeys(("first_id", "last_id", "trade_count"), pa.int64()),
+    },
+    carried={**_FROM_FRAME, "session_id": pa.string(), "sequence": pa.int64()},
+    key=("venue", "venue_symbol", "close_time"),
+    content=("last_price", "open_price", "high_price", "low_price", "volume", "quote_volume", "last_id", "trade_count"),
+    spread_by=("close_time",),
+)
+
+PRICES = Kind(
+    table="silver.prices",
+    parsed={
+        "venue_symbol": pa.string(),
+        "updated_at": TIME,
+        "price": _FULL_DOUBLE,
+        "volume_24h": AMOUNT,
+        "change_24h_pct": _FULL_DOUBLE,
+        "market_cap": AMOUNT,
+    },
+    carried={**_FROM_FRAME, "session_id": pa.string(), "sequence": pa.int64()},
+    key=("venue", "venue_symbol", "updated_at"),
+    content=("price",),
+    spread_by=("updated_at",),
+)
+
+KINDS = (TRADES, CANDLES, GAPS, TICKERS, PRICES)

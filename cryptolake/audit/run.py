@@ -12,7 +12,7 @@ from rich.table import Table
 
 from cryptolake.audit.accounting import Accounting, check_quarantine
 from cryptolake.audit.bronze_pass import BronzePass
-from cryptolake.audit.kinds import TRADES
+from cryptolake.audit.kinds import KINDS, TRADES
 from cryptolake.audit.ledger import Ledger
 from cryptolake.audit.places import Places
 from cryptolake.audit.quarantine import Quarantine
@@ -46,7 +46,7 @@ def audit(settings: Settings, ledger: Path | None = None) -> list[CheckResult]:
 
 def _checks(settings: Settings, snapshot: Snapshot, ledger: Path | None, folder: Path) -> list[CheckResult]:
     limits = settings.audit
-    rows = max(table.rows() for table in (snapshot.trades, snapshot.bars, snapshot.candles))
+    rows = max(table.rows() for table in (snapshot.bars, *(snapshot.of(kind) for kind in KINDS)))
     parts = 1 + rows // limits.rows_per_part
     places = Places()
     quarantine = Quarantine(snapshot.quarantine, places, limits.batch_bytes)

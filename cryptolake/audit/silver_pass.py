@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from cryptolake.audit import id_gaps
 from cryptolake.audit.bars import BAR_COLUMNS, BarsCheck
-from cryptolake.audit.kinds import CANDLES, GAPS, PLACE_COLUMNS, TIME, TRADES, Kind
+from cryptolake.audit.kinds import CANDLES, GAPS, KINDS, PLACE_COLUMNS, PRICES, TICKERS, TIME, TRADES, Kind
 from cryptolake.audit.minutes import Minutes
 from cryptolake.audit.naming import NamingCheck
 from cryptolake.audit.places import Places
@@ -26,6 +26,8 @@ _BESIDE: Mapping[str, Columns] = {
     TRADES.table: {"base": pa.string(), "quote": pa.string()},
     CANDLES.table: {},
     GAPS.table: {"from_id": pa.int64(), **id_gaps.COLUMNS},
+    TICKERS.table: {"base": pa.string(), "quote": pa.string()},
+    PRICES.table: {"base": pa.string(), "quote": pa.string()},
 }
 
 
@@ -63,9 +65,9 @@ class SilverPass:
         self._batch_bytes = batch_bytes
         self._folder = folder
         self._parts = parts
-        tables = {TRADES: snapshot.trades, CANDLES: snapshot.candles, GAPS: snapshot.gaps}
-        for kind, table in tables.items():
-            self._read(kind, table, snapshot.in_flight_to_bars(table) if kind is not GAPS else frozenset())
+        for kind in KINDS:
+            table = snapshot.of(kind)
+            self._read(kind, table, snapshot.in_flight_to_bars(table) if kind in (TRADES, CANDLES) else frozenset())
         for _, batch in snapshot.bars.batches({**_MINUTE, **BAR_COLUMNS}, batch_bytes):
             self.bars.add_bars(batch)
             self.trends.add_bars(batch)

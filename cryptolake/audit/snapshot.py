@@ -16,9 +16,20 @@ from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from bronze.tables import FRAMES
+from cryptolake.audit.kinds import Kind
 from lakehouse.errors import CryptolakeError
 from lakehouse.settings import Settings
-from silver.tables import CANDLES, FIVE_MINUTE_BARS, GAPS, ONE_MINUTE_BARS, QUARANTINE, SIX_MINUTE_TRENDS, TRADES
+from silver.tables import (
+    CANDLES,
+    FIVE_MINUTE_BARS,
+    GAPS,
+    ONE_MINUTE_BARS,
+    PRICES,
+    QUARANTINE,
+    SIX_MINUTE_TRENDS,
+    TICKERS,
+    TRADES,
+)
 
 Columns = Mapping[str, pa.DataType]
 _PIECE_ROWS = 32_768
@@ -171,7 +182,7 @@ class Snapshot:
     """All tables of one audit.
 
     Upper tables are pinned first, so that what they hold is explained by the lower ones, pinned later. Of refine's
-    four tables trades is its last write and therefore pinned before the others; `pinned_us` is the time before that.
+    tables trades is its last write and therefore pinned before the others; `pinned_us` is the time before that.
     """
 
     pinned_us: int
@@ -180,6 +191,8 @@ class Snapshot:
     bars: PinnedTable
     trades: PinnedTable
     quarantine: PinnedTable
+    prices: PinnedTable
+    tickers: PinnedTable
     candles: PinnedTable
     gaps: PinnedTable
     frames: PinnedTable
@@ -193,8 +206,13 @@ class Snapshot:
         """
         now_us = time.time_ns() // 1000
         upper = (SIX_MINUTE_TRENDS, FIVE_MINUTE_BARS, ONE_MINUTE_BARS)
-        order = (*upper, TRADES, QUARANTINE, CANDLES, GAPS, FRAMES)
+        order = (*upper, TRADES, QUARANTINE, PRICES, TICKERS, CANDLES, GAPS, FRAMES)
         return cls(now_us, *(PinnedTable(lake_folder, table.name) for table in order))
+
+    def of(self, kind: Kind) -> PinnedTable:
+        """The table of a kind of row."""
+        table: PinnedTable = getattr(self, kind.name)
+        return table
 
     def frames_in_flight(self) -> frozenset[str]:
         """The files of bronze that refine has not consumed yet."""

@@ -104,6 +104,11 @@ def flaw(value: Any) -> str | None:
     return next((found for part in parts if (found := flaw(part))), None)
 
 
+def has_repeated_key(value: dict[str, Any]) -> bool:
+    """Whether a key of an object occurs twice."""
+    return isinstance(value, _Repeated)
+
+
 def _depth(text: str) -> int:
     depth = deepest = 0
     in_text = escaped = False

@@ -28,8 +28,16 @@ def of_coincap(base: str, quote: str) -> tuple[str, str] | None:
     return (str(assets[base]), str(assets[quote])) if base in assets and quote in assets else None
 
 
+def in_dollars(service: str, name: str) -> tuple[str, str] | None:
+    """Translate what a price service (coincap, coingecko) calls an asset; None when it is unknown."""
+    assets = _tables()["coincap"]["assets"] if service == "coincap" else _tables()["coingecko"]["ids"]
+    return (str(assets[name]), "USD") if name in assets else None
+
+
 def base_and_quote(venue: str, venue_symbol: str) -> tuple[str, str] | None:
-    """Give the tickers of a symbol as silver.trades names it: BTCUSDT, or bitcoin-tether at CoinCap."""
+    """Give the tickers of a symbol as silver names it: BTCUSDT, bitcoin-tether at CoinCap, bitcoin in dollars."""
+    if venue in ("coincap", "coingecko"):
+        return in_dollars(venue, venue_symbol)
     if not venue.startswith("coincap-"):
         return of_binance(venue_symbol)
     parts = venue_symbol.split("-")

@@ -15,13 +15,41 @@ from pyspark.sql.pandas.types import to_arrow_schema
 
 from bronze.tables import FRAMES
 from lakehouse.table import Table
-from silver.tables import CANDLES, FIVE_MINUTE_BARS, GAPS, ONE_MINUTE_BARS, QUARANTINE, SIX_MINUTE_TRENDS, TRADES
+from silver.tables import (
+    CANDLES,
+    FIVE_MINUTE_BARS,
+    GAPS,
+    ONE_MINUTE_BARS,
+    PRICES,
+    QUARANTINE,
+    SIX_MINUTE_TRENDS,
+    TICKERS,
+    TRADES,
+)
 
 Row = dict[str, Any]
 START_US = 1_723_161_600_000_000  # 2024-08-09 00:00 UTC
 MINUTE_US = 60_000_000
 ABOVE_BARS = (FIVE_MINUTE_BARS, SIX_MINUTE_TRENDS)
-TABLES = {t.name: t for t in (FRAMES, TRADES, CANDLES, QUARANTINE, GAPS, ONE_MINUTE_BARS, *ABOVE_BARS)}
+REFINED = (GAPS, CANDLES, TICKERS, PRICES, QUARANTINE, TRADES)
+TABLES = {t.name: t for t in (FRAMES, *REFINED, ONE_MINUTE_BARS, *ABOVE_BARS)}
+TICKER_COLUMNS = {
+    "lastPrice": "last_price",
+    "priceChange": "price_change",
+    "priceChangePercent": "price_change_pct",
+    "weightedAvgPrice": "weighted_average_price",
+    "prevClosePrice": "previous_close_price",
+    "lastQty": "last_quantity",
+    "bidPrice": "bid_price",
+    "bidQty": "bid_quantity",
+    "askPrice": "ask_price",
+    "askQty": "ask_quantity",
+    "openPrice": "open_price",
+    "highPrice": "high_price",
+    "lowPrice": "low_price",
+    "volume": "volume",
+    "quoteVolume": "quote_volume",
+}
 
 
 def time_of(us: int) -> dt.datetime:
@@ -183,6 +211,46 @@ class HandLake:
         marker = {"kind": "unrecoverable", "symbol": "BTCUSDT", "from_id": first, "to_id": last}
         return self.frame(json.dumps(marker), channel="gap", key="BTCUSDT", origin="backfill")
 
+    def tickers(self, *tickers: dict[str, Any], **given: Any) -> list[Row]:
+        """A ticker/24hr body of some pairs in USDT, and its rows."""
+        frame = self.frame(json.dumps(tickers), channel="ticker", key="ticker/24hr", **given)
+        made = [
+            {
+                **_from_frame(frame, TICKERS, number),
+                "symbol": f"{ticker['symbol'][:-4]}-USDT",
+                "base": ticker["symbol"][:-4],
+                "quote": "USDT",
+                "venue_symbol": ticker["symbol"],
+                "close_time": time_of(ticker["closeTime"] * 1000),
+                "open_time": time_of(ticker["openTime"] * 1000),
+                **{column: Decimal(ticker[name]) for name, column in TICKER_COLUMNS.items()},
+                "first_id": ticker["firstId"],
+                "last_id": ticker["lastId"],
+                "trade_count": ticker["count"],
+                "rescued": None,
+            }
+            for number, ticker in enumerate(tickers)
+        ]
+        self.rows[TICKERS.name] += made
+        return made
+
+    def price(self, frame: Row, row: int, name: str, base: str, price: str, us: int, **beside: str | None) -> Row:
+        """A row of silver.prices that comes from a frame."""
+        figures = {column: beside.get(column) for column in ("volume_24h", "change_24h_pct", "market_cap")}
+        made = {
+            **_from_frame(frame, PRICES, row),
+            "symbol": f"{base}-USD",
+            "base": base,
+            "quote": "USD",
+            "venue_symbol": name,
+            "updated_at": time_of(us),
+            "price": Decimal(price),
+            **{column: None if text is None else Decimal(text) for column, text in figures.items()},
+            "rescued": None,
+        }
+        self.rows[PRICES.name].append(made)
+        return made
+
     def quarantine(self, frame: Row, *reasons: str, row: int = -1) -> Row:
         refused = {
             **_from_frame(frame, QUARANTINE, row),
@@ -209,7 +277,7 @@ class HandLake:
                 str(self.path(table)), schema=schema_of(table), mode="ignore", configuration=properties or None
             )
         self.append(FRAMES, self.frames)
-        for table in (GAPS, CANDLES, QUARANTINE, TRADES):
+        for table in REFINED:
             self.append(table, self.rows[table.name], self.refine_mark(table, 1))
         self.append(ONE_MINUTE_BARS, self.bars)
         self.append(FIVE_MINUTE_BARS, self.windows, self.windows_mark(1))

@@ -59,7 +59,7 @@ def with_fields(frame: str, **fields: str) -> str:
 
 
 def why(found: Judged) -> list[tuple[int, str]]:
-    assert [*found.trades, *found.candles, *found.gaps] == []
+    assert [*found.trades, *found.candles, *found.gaps, *found.tickers, *found.prices] == []
     return [(bad.row, bad.why) for bad in found.bad]
 
 
