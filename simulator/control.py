@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lakehouse.settings import SimulatorFaultSettings
 from simulator.market import Market
+from simulator.refusals import Kind, Refusal
 from simulator.sockets import Sockets
 
 
@@ -23,6 +24,10 @@ class FaultRequest(BaseModel):
         deaf_s: leave the upgrade of new websockets unanswered for so many seconds.
         rest_failures: answer the next so many REST requests with 503.
         shutdown_notice: send `serverShutdown` to Binance connections.
+        refuse: answer the next so many (`times`) requests with `refuse` instead: 403, 418, 429, 503, text (no JSON) or
+            deprecation (a farewell as JSON); of `source` binance (REST), coingecko, or coincap (a websocket of prices,
+            which answers 403 to the upgrade and says the others in a message).
+        retry_after_s: goes with those refusals.
         venue: only to connections of `binance`, `coincap`, or one venue such as `coincap-bitso`.
     """
 
@@ -34,6 +39,10 @@ class FaultRequest(BaseModel):
     deaf_s: float = Field(default=0, ge=0)
     rest_failures: int = Field(default=0, ge=0)
     shutdown_notice: bool = False
+    refuse: Kind | None = None
+    source: Literal["binance", "coingecko", "coincap"] = "binance"
+    times: int = Field(default=1, ge=1)
+    retry_after_s: int | None = Field(default=None, ge=0)
     venue: str | None = None
 
 
@@ -72,6 +81,8 @@ class Control:
         market.faults.extra_malformed += now.malformed
         market.faults.rest_failures += now.rest_failures
         market.faults.deaf_until = max(market.faults.deaf_until, time.monotonic() + now.deaf_s)
+        if now.refuse is not None:
+            market.refusals.add(now.source, Refusal(now.refuse, now.retry_after_s), now.times)
         if now.shutdown_notice:
             for connection in market.connections.of("binance"):
                 self._sockets.notify_shutdown(connection)

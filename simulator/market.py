@@ -12,7 +12,7 @@ import numpy as np
 from lakehouse.errors import CryptolakeError
 from lakehouse.faults import fault_point
 from lakehouse.settings import SimulatorSettings
-from simulator.catalogue import CATALOGUE, RANK
+from simulator.catalogue import CATALOGUE, RANK, Symbol
 from simulator.clock import MarketClock
 from simulator.coincap import EXCHANGES, VENUE_PREFIX
 from simulator.connections import Connections
@@ -22,7 +22,9 @@ from simulator.journal import BINANCE, Journal, Records
 from simulator.live import LiveFlow
 from simulator.past import Past
 from simulator.paths import Paths, Purpose, generator
+from simulator.refusals import Refusals
 from simulator.state import SymbolState, read_state, write_atomically
+from simulator.trades import Floats, Ints
 from simulator.venues import BinanceVenue, CoincapVenue
 
 _LONGEST_TICK_S = 1.0  # after a pause of the machine trades go on at their rate, they do not come all at once
@@ -57,6 +59,7 @@ class Market:
         self.connections = Connections(settings.limits.buffered_bytes)
         self._began_us = self.clock.now_us()
         self.faults = Faults(settings.faults, self._random("faults", Purpose.FAULTS))
+        self.refusals = Refusals()
         self._flow = LiveFlow(settings.market, self._paths, self._random(BINANCE))
         self._venues: dict[str, BinanceVenue | CoincapVenue] = {BINANCE: BinanceVenue(self._flow, self._state.binance)}
         self._flow_count = self._random("counts")
@@ -144,6 +147,10 @@ class Market:
     def _release(self) -> None:
         for venue in self._venues:
             self.connections.send(venue, self.faults.release(venue))
+
+    def log_mid(self, symbol: Symbol, time_us: Ints) -> Floats:
+        """Give the log of the middle price, in the quote asset, at some times."""
+        return self._paths.log_mid(symbol, time_us)
 
     def next_ids(self) -> dict[str, int]:
         """Give the id that the next trade of each live symbol will have."""

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from simulator.candles import candles, grid, kline_row
 from simulator.catalogue import Symbol, first_id
+from simulator.journal import BINANCE
 from simulator.limits import Verdict, Weights
 from simulator.market import Market
 from simulator.query import ApiError, Query
@@ -133,6 +134,9 @@ class Rest:
     ) -> Callable[[web.Request], Awaitable[web.Response]]:
         async def handle(request: web.Request) -> web.Response:
             verdict = self._weights.use(request.remote or "", weight if isinstance(weight, int) else weight(request))
+            if (refusal := self._market.refusals.take(BINANCE)) is not None:
+                self._market.faults.count(f"refused {refusal.kind}")
+                return refusal.response(self._market.clock.now_us())
             if self._market.faults.rest_failures:
                 self._market.faults.rest_failures -= 1
                 self._market.faults.count("rest_failure")

@@ -13,6 +13,8 @@ from aiohttp import web
 
 from lakehouse.errors import CryptolakeError
 from lakehouse.settings import SimulatorSettings
+from simulator.coincap_prices import CoincapPrices
+from simulator.coingecko import CoinGecko
 from simulator.control import Control
 from simulator.market import Market
 from simulator.rest import Rest
@@ -30,7 +32,7 @@ async def serve(settings: SimulatorSettings, folder: Path, ledger: Path, port_fi
         settings: of the simulator.
         folder: `<home>/simulator`.
         ledger: JSON lines of live trades.
-        port_file: gets `{"pid", "port", "ws_url", "rest_url", "coincap_ws_url"}` once the port is open.
+        port_file: gets pid, port, the URLs of all venues and a key for CoinCap's prices once the port is open.
 
     Raises:
         CryptolakeError: the port is taken, or state and ledger are of another market.
@@ -38,7 +40,15 @@ async def serve(settings: SimulatorSettings, folder: Path, ledger: Path, port_fi
     market = Market(settings, folder, ledger)
     sockets = Sockets(market)
     app = web.Application()
-    app.add_routes([*sockets.routes(), *Rest(market).routes(), *Control(market, sockets).routes()])
+    app.add_routes(
+        [
+            *sockets.routes(),
+            *CoincapPrices(market, sockets).routes(),
+            *Rest(market).routes(),
+            *CoinGecko(market).routes(),
+            *Control(market, sockets).routes(),
+        ]
+    )
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_S)
     await runner.setup()
     try:
@@ -47,7 +57,7 @@ async def serve(settings: SimulatorSettings, folder: Path, ledger: Path, port_fi
             await site.start()
         except OSError as error:
             raise CryptolakeError(f"Port {settings.port} cannot be opened: {error.strerror}", "Use --port 0.") from None
-        announced = _announcement(int(runner.addresses[0][1]))
+        announced = _announcement(int(runner.addresses[0][1]), settings.coincap_api_key)
         if port_file is not None:
             write_atomically(port_file, announced)
         print(f"simulator: {announced['ws_url']} (pid {announced['pid']})", flush=True)
@@ -72,11 +82,14 @@ async def _until_stopped(market: Market) -> None:
             await task if task not in done or task is running else None
 
 
-def _announcement(port: int) -> dict[str, Any]:
+def _announcement(port: int, coincap_api_key: str) -> dict[str, Any]:
     return {
         "pid": os.getpid(),
         "port": port,
         "ws_url": f"ws://{_HOST}:{port}",
         "rest_url": f"http://{_HOST}:{port}",
         "coincap_ws_url": f"ws://{_HOST}:{port}",
+        "coincap_price_ws_url": f"ws://{_HOST}:{port}",
+        "coincap_api_key": coincap_api_key,
+        "coingecko_url": f"http://{_HOST}:{port}",
     }

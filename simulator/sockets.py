@@ -60,19 +60,20 @@ class Sockets:
         exchange = EXCHANGES.get(request.match_info["exchange"])
         if exchange is None or exchange.name not in self._market.settings.coincap_exchanges:
             return web.json_response({"error": "unknown exchange"}, status=404)
-        socket, connection = await self._open(request, exchange.venue)
+        socket, connection = await self.open(request, exchange.venue)
         connection.streams.add(exchange.name)
         self._market.go_live_coincap(exchange.name)
-        return await self._serve(socket, connection)
+        return await self.serve(socket, connection)
 
     async def _binance(self, request: web.Request, streams: list[str], *, wrap: bool) -> web.StreamResponse:
-        socket, connection = await self._open(request, BINANCE)
+        socket, connection = await self.open(request, BINANCE)
         connection.combined = wrap
         connection.micro = request.query.get("timeUnit", "").upper() == "MICROSECOND"
         self._subscribe(connection, streams)
-        return await self._serve(socket, connection)
+        return await self.serve(socket, connection)
 
-    async def _open(self, request: web.Request, venue: str) -> tuple[web.WebSocketResponse, Connection]:
+    async def open(self, request: web.Request, venue: str) -> tuple[web.WebSocketResponse, Connection]:
+        """Answer the upgrade, unless all are to be left without an answer now."""
         while time.monotonic() < self._market.faults.deaf_until:
             await asyncio.sleep(_DEAF_LOOK_S)
         # the reader answers pings itself; no compression, as frames are written to the socket ready made
@@ -86,7 +87,8 @@ class Sockets:
         self._market.connections.counts["opened"] += 1
         return socket, connection
 
-    async def _serve(self, socket: web.WebSocketResponse, connection: Connection) -> web.StreamResponse:
+    async def serve(self, socket: web.WebSocketResponse, connection: Connection) -> web.StreamResponse:
+        """Read what the client says, and keep the connection, until it ends."""
         keeper = asyncio.create_task(self._keep(socket, connection))
         said: deque[float] = deque(maxlen=self._limits.messages_per_s + 1)
         try:

@@ -62,6 +62,7 @@ class SimulatorLimitSettings(Section):
         streams_per_connection: most streams on one connection.
         messages_per_s: messages a client may send in a second; more ends its connection.
         buffered_bytes: unsent bytes of a slow connection at which it is aborted.
+        coingecko_calls_per_minute: calls to CoinGecko an address may make in a clock minute; more is answered 429.
     """
 
     weight_per_minute: int
@@ -75,6 +76,7 @@ class SimulatorLimitSettings(Section):
     streams_per_connection: int
     messages_per_s: int
     buffered_bytes: int
+    coingecko_calls_per_minute: int
 
 
 class SimulatorFaultSettings(Section):
@@ -111,6 +113,10 @@ class SimulatorSettings(Section):
         coincap_rate_per_s: trades a real second of each CoinCap exchange that has been connected to.
         coincap_exchanges: exchanges with a CoinCap v2 trade stream.
         coincap_price_usd_missing_share: CoinCap frames without `priceUsd`.
+        coincap_api_key: what CoinCap's v3 prices take; any other is `Unauthorized`.
+        coincap_prices_every_s: time between two messages of prices.
+        coincap_prices_share: of the assets asked for that a message holds; at least one.
+        coingecko_cache_s: how long CoinGecko says the same of a coin, in market time.
         start_back_s: the clock starts this long before the real time.
         speed: simulated seconds a real second, until the clock has caught up with the real time.
         port: of HTTP and websockets on loopback; 0 takes a free one.
@@ -127,6 +133,10 @@ class SimulatorSettings(Section):
     coincap_rate_per_s: float = Field(ge=0)
     coincap_exchanges: tuple[str, ...]
     coincap_price_usd_missing_share: float
+    coincap_api_key: str
+    coincap_prices_every_s: float = Field(gt=0)
+    coincap_prices_share: float = Field(gt=0, le=1)
+    coingecko_cache_s: int = Field(gt=0)
     start_back_s: float = Field(ge=0)
     speed: float = Field(gt=0)
     port: int = Field(ge=0, le=65535)
