@@ -12,6 +12,7 @@ import websocket
 from ulid import ULID
 from websocket import ABNF
 
+from bronze.rest import retry_after_s
 from bronze.spool import SpoolClosedError, SpoolFullError
 from bronze.venue_socket import VenueSocket
 from bronze.venues.protocol import FeedSpec
@@ -55,6 +56,7 @@ class Connection(threading.Thread):
         self.data_at: float | None = None
         self.rotate_asked = False
         self.reason = ""
+        self.retry_after_s = 0.0
         self._sink = sink
         self._settings = settings
         self._ping_interval_s = ping_interval_s
@@ -77,10 +79,16 @@ class Connection(threading.Thread):
         self.reason = self.reason or reason
         self._close_asked = True
 
+    def refuse(self, words: str) -> None:
+        """The venue will not serve us: close, with its words as the reason."""
+        self.close(f"refused: {self.spec.redacted(words)} {self.spec.when_refused}".rstrip())
+
     def run(self) -> None:
         """Live."""
         try:
-            self._socket.open(self.spec.url, self._settings.connect_timeout_s, _WAIT_S)
+            self._socket.open(
+                self.spec.url + self.spec.secret.get_secret_value(), self._settings.connect_timeout_s, _WAIT_S
+            )
             for message in self.spec.subscriptions:
                 self._socket.send_text(message)
             self.opened_at = self._pinged_at = time.monotonic()
@@ -88,6 +96,10 @@ class Connection(threading.Thread):
                 self._on_open()
             self._receive()
             self._close_gently()
+        except websocket.WebSocketBadStatusException as error:
+            self.retry_after_s = retry_after_s((error.resp_headers or {}).get("retry-after"))
+            body = bytes(error.resp_body or b"")[:200].decode(errors="replace")
+            self._end(f"HTTP {error.status_code} {' '.join(body.split())} {self.spec.when_refused}".rstrip())
         except (OSError, websocket.WebSocketException, StalledError) as error:
             self._end(f"{type(error).__name__}: {error}")
         except (SpoolFullError, SpoolClosedError) as error:
@@ -138,4 +150,4 @@ class Connection(threading.Thread):
             self._socket.ping()
 
     def _end(self, reason: str) -> None:
-        self.reason = self.reason or reason
+        self.reason = self.reason or self.spec.redacted(reason)

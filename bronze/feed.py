@@ -41,6 +41,7 @@ class Feed(threading.Thread):
         self.spec = spec
         self.reconnects = 0
         self.last_reason = "collector started"
+        self.problem = ""
         self.error: BaseException | None = None
         self._connect = connect
         self._has_room = has_room
@@ -98,9 +99,10 @@ class Feed(threading.Thread):
         lived = 0.0 if connection.opened_at is None else time.monotonic() - connection.opened_at
         if connection.opened_at is not None:
             self.last_reason = connection.reason
+        self.problem = connection.reason
         self.reconnects += 1
         self._failures = 0 if lived > self._settings.stable_s else self._failures + 1
-        wait = backoff_s(self._failures, self._settings)
+        wait = max(backoff_s(self._failures, self._settings), connection.retry_after_s)
         log.warning("%s: connection ended (%s); next in %.1f s", self.spec.venue, connection.reason, wait)
         self._stopping.wait(wait)
 

@@ -8,10 +8,14 @@ import ssl
 import threading
 import time
 from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
 from urllib.parse import urlencode, urlsplit
+
+from pydantic import SecretStr
 
 _LONGEST_BODY = 16 * 1024 * 1024
 _BAN_S = 120.0  # the shortest ban; used when a 418 names no time
+_BLOCK_S = 60.0  # used when a 403, which a firewall gives, names no time
 _USED_WEIGHT = "X-MBX-USED-WEIGHT-1M"
 
 
@@ -21,11 +25,15 @@ class RestError(Exception):
     Args:
         reason: what happened.
         retry_after_s: how long the venue wants us to wait.
+        status: of the answer; 0 when there was none.
+        body: of the answer.
     """
 
-    def __init__(self, reason: str, retry_after_s: float = 0.0) -> None:
+    def __init__(self, reason: str, retry_after_s: float = 0.0, status: int = 0, body: bytes = b"") -> None:
         super().__init__(reason)
         self.retry_after_s = retry_after_s
+        self.status = status
+        self.body = body
 
 
 class RestClient:
@@ -36,15 +44,24 @@ class RestClient:
         weight_per_minute: a request that would exceed it waits for the next minute.
         timeout_s: for one request.
         stop: ends every wait.
+        headers: go with every request, and into no log.
     """
 
-    def __init__(self, url: str, weight_per_minute: int, timeout_s: float, stop: threading.Event) -> None:
+    def __init__(
+        self,
+        url: str,
+        weight_per_minute: int,
+        timeout_s: float,
+        stop: threading.Event,
+        headers: Mapping[str, SecretStr] | None = None,
+    ) -> None:
         parts = urlsplit(url)
         self._host, self._port, self._base = parts.hostname or "", parts.port, parts.path.rstrip("/")
         self._tls = parts.scheme == "https"
         self._weight_per_minute = weight_per_minute
         self._timeout_s = timeout_s
         self._stop = stop
+        self._headers = headers or {}
         self._connection: http.client.HTTPConnection | None = None
         self._used = 0
         self._used_in_minute = 0
@@ -59,13 +76,14 @@ class RestClient:
             weight: what the venue counts for it.
 
         Raises:
-            RestError: no answer, or another status than 200; after 429 and 418 no request goes out before its time.
+            RestError: no answer, or another status than 200; after 403, 418 and 429 no request goes out before its
+                time.
         """
         self._wait_for_allowance(weight)
         query = f"{self._base}{path}?{urlencode(params)}" if params else f"{self._base}{path}"
         try:
             connection = self._connected()
-            connection.request("GET", query, headers={"Accept": "application/json"})
+            connection.request("GET", query, headers=self._request_headers())
             response = connection.getresponse()
             body = response.read(_LONGEST_BODY + 1)
         except (OSError, http.client.HTTPException) as error:
@@ -85,6 +103,10 @@ class RestClient:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+    def _request_headers(self) -> dict[str, str]:
+        secrets = {name: value.get_secret_value() for name, value in self._headers.items()}
+        return {"Accept": "application/json", **secrets}
 
     def _connected(self) -> http.client.HTTPConnection:
         if self._connection is None:
@@ -112,14 +134,24 @@ class RestClient:
         self._used = int(header) if header and header.isdecimal() else self._used + weight
 
     def _refusal(self, status: int, retry_after: str | None, body: bytes) -> RestError:
-        wait_s = float(retry_after) if retry_after and retry_after.isdecimal() else 0.0
-        if status == 418:
-            wait_s = wait_s or _BAN_S
-        if status in (418, 429):
-            wait_s = wait_s or 60.0 - time.time() % 60
+        unnamed_s = {403: _BLOCK_S, 418: _BAN_S, 429: 60.0 - time.time() % 60}
+        wait_s = retry_after_s(retry_after) or unnamed_s.get(status, 0.0)
+        if status in unnamed_s:
             self._not_before = time.monotonic() + wait_s
         try:
             reason = json.loads(body)["msg"]
         except (ValueError, LookupError, TypeError):
-            reason = body[:200].decode(errors="replace")
-        return RestError(f"HTTP {status}: {reason}", wait_s)
+            reason = " ".join(body[:200].decode(errors="replace").split())
+        return RestError(f"HTTP {status}: {reason}", wait_s, status, body)
+
+
+def retry_after_s(header: str | None) -> float:
+    """How long a `Retry-After` header (seconds, or a date) wants us to wait; 0 without one."""
+    if not header:
+        return 0.0
+    if header.strip().isdecimal():
+        return float(header)
+    try:
+        return max(0.0, parsedate_to_datetime(header).timestamp() - time.time())
+    except ValueError:
+        return 0.0

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from bronze.collector import oversize_marker
+from bronze.frames import oversize_marker
 from bronze.outbox import outbox
 from bronze.record import Record
 from bronze.venues import venue_of

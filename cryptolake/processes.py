@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from bronze.venues import SOURCES
 from cryptolake.run_files import read_json, run_file
 from cryptolake.supervisor import ChildSpec, stop_running
 from lakehouse.home import Kind
 from lakehouse.settings import Settings, load_settings
 
-SOURCES = ("binance", "coincap")
 # Stages of the stop: what feeds ends before what is fed.
 _FEED, _LAKE, _BROKER = 0, 1, 2
 
@@ -124,6 +124,20 @@ def simulator_environment(settings: Settings) -> dict[str, str] | None:
         f"{prefix}BINANCE__WS_URL": told["ws_url"],
         f"{prefix}BINANCE__REST_URL": told["rest_url"],
         f"{prefix}COINCAP__WS_URL": told["coincap_ws_url"],
+        f"{prefix}COINCAP__PRICE_WS_URL": told["coincap_price_ws_url"],
+        f"{prefix}COINCAP__API_KEY": told["coincap_api_key"],
+        f"{prefix}COINGECKO__URL": told["coingecko_url"],
+        # The simulated market is there to be watched: it is asked more often than the venues would like.
+        **{f"{prefix}{key}": str(value) for key, value in _quicker(settings).items()},
+    }
+
+
+def _quicker(settings: Settings) -> dict[str, float]:
+    demo = settings.demo
+    return {
+        "TICKERS__INTERVAL_S": demo.tickers_every_s,
+        "COINGECKO__INTERVAL_S": demo.prices_every_s,
+        "COINGECKO__MARKETS_INTERVAL_S": demo.market_caps_every_s,
     }
 
 

@@ -1,15 +1,20 @@
-"""What a venue's file must offer; its one line in `bronze/venues/__init__.py` makes it known."""
+"""What the file of a venue that streams must offer; its line in `bronze/venues/__init__.py` makes it known."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
+
+from pydantic import SecretStr
 
 from bronze.record import NO_ID
 from lakehouse.settings import Settings
 
 TRADE, KLINE, GAP, CONTROL, OVERSIZE = "trade", "kline", "gap", "control", "oversize"
 TRADE_DUMP = "trade_dump"  # lines of a file, not JSON
+TICKER, PRICE = "ticker", "price"
+# What shows that a connection lives.
+DATA_CHANNELS = frozenset({TRADE, PRICE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +25,22 @@ class FeedSpec:
         venue: the market whose frames come, e.g. coincap-bitso.
         url: all of it.
         subscriptions: messages to send once connected.
+        secret: the end of the URL that nobody may read, e.g. `&apiKey=...`.
+        when_refused: what a user may look at when the venue does not let us in.
     """
 
     venue: str
     url: str
     subscriptions: tuple[str, ...] = ()
+    secret: SecretStr = field(default_factory=lambda: SecretStr(""))
+    when_refused: str = ""
+
+    def redacted(self, text: str) -> str:
+        """A text without the secret."""
+        secret = self.secret.get_secret_value()
+        for part in (secret, secret.rpartition("=")[2]):
+            text = text.replace(part, "***") if part else text
+        return text
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +49,14 @@ class Envelope:
 
     Args:
         venue: the market.
-        channel: trade, or control for what is no data.
+        channel: trade or price, or control for what is no data.
         key: stream or symbol.
         symbol: whose ids the frame holds; empty when it holds none that silver would accept.
         first_id: the first id held.
         last_id: the last id held.
         event_time_us: the venue's time, where there are no ids.
         rotate: the venue asks us to connect anew.
+        refused: the venue says that it will not serve us: its words.
     """
 
     venue: str
@@ -50,6 +67,7 @@ class Envelope:
     last_id: int = NO_ID
     event_time_us: int = 0
     rotate: bool = False
+    refused: str = ""
 
 
 class Venue(Protocol):

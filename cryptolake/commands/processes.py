@@ -87,9 +87,9 @@ def broker(context: typer.Context) -> None:
 
 def collect(
     context: typer.Context,
-    source: Annotated[str, typer.Argument(help="binance or coincap")],
+    source: Annotated[str, typer.Argument(help="binance, coincap, tickers or coingecko")],
 ) -> None:
-    """Collect a venue's trades until Ctrl-C.
+    """Collect a source until Ctrl-C: trades of binance or coincap, 24 h tickers, prices of coingecko or coincap.
 
     Example: cryptolake collect binance
     """

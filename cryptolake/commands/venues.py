@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from bronze.venues import SOURCES, source_of
 from cryptolake.child import supervised
-from cryptolake.processes import SOURCES, with_simulator
+from cryptolake.processes import with_simulator
 from lakehouse.errors import CryptolakeError
 from lakehouse.home import Kind, claim_home, home_kind, kind_of
 from lakehouse.settings import Settings
@@ -54,5 +55,4 @@ def known_source(source: str) -> None:
 
 def venue_urls(settings: Settings, source: str) -> list[str]:
     """The addresses a source is collected from."""
-    venues = settings.venues
-    return [venues.binance.ws_url, venues.binance.rest_url] if source == "binance" else [venues.coincap.ws_url]
+    return list(source_of(source).urls(settings))

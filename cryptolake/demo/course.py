@@ -5,9 +5,10 @@ from __future__ import annotations
 import threading
 import time
 
+from bronze.venues import SOURCES
 from cryptolake.demo.snapshot import Snapshot
 from cryptolake.demo.stages import Stage, Stages
-from cryptolake.processes import SOURCES, simulated_backfill, simulator_environment
+from cryptolake.processes import simulated_backfill, simulator_environment
 from cryptolake.requests import Inbox, RequestError, lake_owned
 from cryptolake.supervisor import Supervisor
 from lakehouse.errors import CryptolakeError
@@ -43,7 +44,7 @@ class Course:
             [
                 Stage(MARKET, f"simulated exchange, {symbols} symbols"),
                 Stage(BROKER, "Kafka, on this machine"),
-                Stage(COLLECTORS, "websockets to spool to Kafka"),
+                Stage(COLLECTORS, "websockets and REST to spool to Kafka"),
                 Stage(LAKE, "Spark and Delta tables"),
                 Stage(CANDLES, f"{days} days of candles by REST"),
                 Stage(BARS, "one-minute bars"),

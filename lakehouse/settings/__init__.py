@@ -15,13 +15,14 @@ from lakehouse.settings.simulator import (
     SimulatorSettings,
 )
 from lakehouse.settings.tree import Settings
-from lakehouse.settings.venues import BinanceSettings, CoinCapSettings, VenueSettings
+from lakehouse.settings.venues import BinanceSettings, CoinCapSettings, CoinGeckoSettings, TickerSettings, VenueSettings
 
 __all__ = [
     "AuditSettings",
     "BackfillSettings",
     "BinanceSettings",
     "CoinCapSettings",
+    "CoinGeckoSettings",
     "CollectorSettings",
     "DemoSettings",
     "InboxSettings",
@@ -40,6 +41,7 @@ __all__ = [
     "SparkSettings",
     "SpoolSettings",
     "SupervisorSettings",
+    "TickerSettings",
     "VenueSettings",
     "load_settings",
 ]

@@ -19,13 +19,16 @@ class SupervisorSettings(Section):
 
 
 class DemoSettings(Section):
-    """The one command for a newcomer."""
+    """The one command for a newcomer, and how often a simulated market is polled."""
 
     rate_per_s: float
     start_back_s: float
     speed: float
     backfill_days: int
     candle_share: float
+    tickers_every_s: float
+    prices_every_s: float
+    market_caps_every_s: float
     java_options: str
     refresh_s: float
     read_every_s: float

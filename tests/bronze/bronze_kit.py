@@ -46,6 +46,8 @@ def simulated_urls(urls: dict[str, Any]) -> dict[str, str]:
         "CRYPTOLAKE__VENUES__BINANCE__WS_URL": urls["ws_url"],
         "CRYPTOLAKE__VENUES__BINANCE__REST_URL": urls["rest_url"],
         "CRYPTOLAKE__VENUES__COINCAP__WS_URL": urls["coincap_ws_url"],
+        "CRYPTOLAKE__VENUES__COINCAP__PRICE_WS_URL": urls["coincap_price_ws_url"],
+        "CRYPTOLAKE__VENUES__COINGECKO__URL": urls["coingecko_url"],
     }
 
 
@@ -239,7 +241,8 @@ class ScriptedVenue:
     @property
     def urls(self) -> dict[str, str]:
         rest = f"http://127.0.0.1:{self.port}"
-        return simulated_urls({"ws_url": self.url, "rest_url": rest, "coincap_ws_url": self.url})
+        streams = dict.fromkeys(("ws_url", "coincap_ws_url", "coincap_price_ws_url"), self.url)
+        return simulated_urls(streams | {"rest_url": rest, "coingecko_url": rest})
 
     def __enter__(self) -> ScriptedVenue:
         self._thread.start()

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import gzip
 import json
+import time
+from email.utils import formatdate
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from bronze.collector import collect
-from bronze.venues import VENUES, venue_of
+from bronze.rest import RestError, retry_after_s
+from bronze.venues import POLLED, SOURCES, VENUES, venue_of
+from bronze.venues.binance_tickers import greatest, weight_of
 from bronze.venues.protocol import Envelope
 from lakehouse.errors import CryptolakeError
 from lakehouse.home import claim_home, home_kind, is_loopback, kind_of
@@ -128,15 +133,17 @@ def test_a_coincap_frame_that_says_nothing_belongs_to_its_connection() -> None:
 
 
 def test_live_coincap_says_what_there_is_instead(settings: Settings) -> None:
-    with pytest.raises(CryptolakeError, match=r"2025-03-31.*cryptolake replay.*prices"):
+    with pytest.raises(CryptolakeError, match=r"2025-03-31.*COINCAP__API_KEY.*cryptolake replay"):
         collect("coincap", settings, "127.0.0.1:1", None)  # type: ignore[arg-type]
     assert not settings.home.exists()
 
 
 def test_an_unknown_source_is_refused_with_those_there_are(settings: Settings) -> None:
-    with pytest.raises(CryptolakeError, match="binance, coincap"):
+    with pytest.raises(CryptolakeError, match="binance, coincap, tickers, coingecko"):
         collect("mtgox", settings, "127.0.0.1:1", None)  # type: ignore[arg-type]
-    assert set(VENUES) == {"binance", "coincap"}
+    assert (*VENUES, *POLLED) == SOURCES == ("binance", "coincap", "tickers", "coingecko")
+    with pytest.raises(CryptolakeError, match=r"polled.*Take binance, coincap"):
+        venue_of("tickers")
 
 
 def test_a_home_is_simulated_or_real_for_good(settings: Settings) -> None:
@@ -155,3 +162,79 @@ def test_loopback_is_simulated_and_a_mixture_is_refused() -> None:
     assert kind_of(["wss://stream.binance.com:9443", "https://api.binance.com"]) == "real"
     with pytest.raises(CryptolakeError, match="partly"):
         kind_of(["ws://127.0.0.1:1", "https://api.binance.com"])
+
+
+def with_coincap(settings: Settings, **changes: object) -> Settings:
+    coincap = settings.venues.coincap.model_copy(update=changes)
+    return settings.model_copy(update={"venues": settings.venues.model_copy(update={"coincap": coincap})})
+
+
+def test_coincap_prices_come_with_a_key_and_trades_from_a_simulator_only(settings: Settings) -> None:
+    key = SecretStr("s3cret")
+    feeds = venue_of("coincap").feeds(with_coincap(settings, api_key=key))
+    assert [feed.venue for feed in feeds] == ["coincap"]
+    assert feeds[0].url.startswith("wss://wss.coincap.io/prices?assets=bitcoin,ethereum,")
+    assert feeds[0].secret.get_secret_value() == "&apiKey=s3cret"
+    assert "s3cret" not in repr(feeds)
+    assert feeds[0].redacted("GET /prices?assets=ALL&apiKey=s3cret: no s3cret") == "GET /prices?assets=ALL***: no ***"
+    simulated = with_coincap(settings, ws_url="ws://127.0.0.1:1", price_ws_url="ws://127.0.0.1:1")
+    assert len(venue_of("coincap").feeds(simulated)) == 5
+    assert len(venue_of("coincap").feeds(with_coincap(simulated, api_key=key))) == 6
+    with pytest.raises(CryptolakeError, match="partly"):  # a key for the real venue never meets a simulated one
+        kind_of(venue_of("coincap").urls(with_coincap(settings, api_key=key, ws_url="ws://127.0.0.1:1")))
+
+
+@pytest.mark.parametrize(
+    ("frame", "channel", "refused"),
+    [
+        (b'{"bitcoin":"6929.82","ethereum":"404.97"}', "price", ""),
+        (b"{}", "price", ""),
+        (b"Service Unavailable", "price", ""),
+        (b"Unauthorized: no\ncredit", "control", "Unauthorized: no credit"),
+        (
+            b'{"data":{"message":"We are deprecating this"},"timestamp":1744796832910}',
+            "control",
+            "We are deprecating this",
+        ),
+        (b'{"data":{"message":', "price", ""),
+    ],
+)
+def test_coincap_says_prices_or_why_not(frame: bytes, channel: str, refused: str) -> None:
+    assert coincap(frame, "coincap") == Envelope("coincap", channel, "prices", refused=refused)
+
+
+def test_a_taped_message_of_prices_is_known_as_one() -> None:
+    assert coincap(b'{"bitcoin":"6929.82"}') == Envelope("coincap", "price", "prices")
+
+
+def test_the_real_coingecko_is_not_asked_more_often_than_its_answers_change(settings: Settings) -> None:
+    def with_interval(**changes: object) -> Settings:
+        coingecko = settings.venues.coingecko.model_copy(update=changes)
+        return settings.model_copy(update={"venues": settings.venues.model_copy(update={"coingecko": coingecko})})
+
+    with pytest.raises(CryptolakeError, match=r"asks every 59 s.*every 60 s"):
+        collect("coingecko", with_interval(interval_s=59.0), "127.0.0.1:1", None)  # type: ignore[arg-type]
+    with pytest.raises(CryptolakeError, match="names 0 coins"):
+        collect("coingecko", with_interval(ids=()), "127.0.0.1:1", None)  # type: ignore[arg-type]
+    POLLED["coingecko"].refuse_dead_feed(with_interval(interval_s=5.0, url="http://127.0.0.1:1"))
+
+
+def test_the_greatest_pairs_of_one_quote_asset_are_found() -> None:
+    volumes = {"BTCUSDT": "9.5", "ETHUSDT": "10", "ETHBTC": "99", "USDT": "8", "AAAUSDT": "9.50", "SOLUSDT": "0.1"}
+    body = json.dumps([{"symbol": name, "quoteVolume": volume} for name, volume in volumes.items()]).encode()
+    assert greatest(body, "USDT", 3) == ["ETHUSDT", "AAAUSDT", "BTCUSDT"]
+    for bad in (b'{"code":-1003}', b"<html>", b"[{}]", b'[{"symbol":"BTCUSDT","quoteVolume":"x"}]', b"[]"):
+        with pytest.raises(RestError):
+            greatest(bad, "USDT", 3)
+    assert [weight_of(n) for n in (1, 20, 21, 100, 101)] == [2, 2, 40, 40, 80]
+
+
+def test_retry_after_is_seconds_or_a_date() -> None:
+    assert [retry_after_s(header) for header in (None, "", "7", "soon", "Mon, 01 Jan 2001 00:00:00 GMT")] == [
+        0,
+        0,
+        7,
+        0,
+        0,
+    ]
+    assert 3500 < retry_after_s(formatdate(time.time() + 3600, usegmt=True)) <= 3600
