@@ -7,7 +7,7 @@ from collections.abc import Callable
 from cryptolake import formatting as as_text
 from cryptolake.demo.snapshot import Snapshot
 from cryptolake.demo.stages import Stages
-from cryptolake.demo.view import score_text
+from cryptolake.demo.view import score_text, sources
 
 _SYMBOLS = 3
 
@@ -46,9 +46,12 @@ def figures(snapshot: Snapshot) -> list[str]:
     lines = [
         f"frames/s {rate}, Kafka lag {as_text.count(snapshot.lag)}, newest trade {old} ago,"
         f" bronze {snapshot.rows_of('bronze.frames'):,}, trades {snapshot.rows_of('silver.trades'):,},"
+        f" tickers {snapshot.rows_of('silver.tickers'):,}, prices {snapshot.rows_of('silver.prices'):,},"
         f" bars {snapshot.rows_of('silver.one_minute_bars'):,}, predictions {snapshot.rows_of('gold.predictions'):,}"
         + (f", open gaps {snapshot.open_gaps:,}" if snapshot.open_gaps else "")
     ]
+    if snapshot.sources:
+        lines.append(sources(snapshot).plain)
     said = {line.symbol: line for line in snapshot.predictions}
     for bar in snapshot.bars[:_SYMBOLS]:
         line = f"{bar.symbol:10} {as_text.clock(bar.minute)} close {as_text.price(bar.close)}"

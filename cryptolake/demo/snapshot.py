@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, TypeVar
 
-from cryptolake.processes import SOURCES
+from bronze.venues import SOURCES
 from cryptolake.reader import LakeReader, Rows
 from cryptolake.run_files import read_json, run_file
 from lakehouse.settings import Settings
@@ -23,6 +23,8 @@ COUNTED = (
     "bronze.frames",
     "silver.trades",
     "silver.candles",
+    "silver.tickers",
+    "silver.prices",
     "silver.quarantine",
     GAPS,
     BARS,
@@ -82,6 +84,16 @@ class TableLine:
 
 
 @dataclass(frozen=True)
+class SourceLine:
+    """What a collector tells of its source: frames since it was started, and when the last one came."""
+
+    name: str
+    frames: int
+    age_s: float | None
+    connected: bool
+
+
+@dataclass(frozen=True)
 class Snapshot:
     """All that the console shows of the lake at one moment."""
 
@@ -98,6 +110,7 @@ class Snapshot:
     score: Score | None = None
     test_scores: dict[str, dict[str, float]] = field(default_factory=dict)
     tables: tuple[TableLine, ...] = ()
+    sources: tuple[SourceLine, ...] = ()
 
     def rows_of(self, table: str) -> int:
         """How many rows a table holds."""
@@ -119,12 +132,14 @@ class SnapshotReader:
     def read(self, lag: int | None) -> Snapshot:
         """Look at the lake now."""
         status = read_json(run_file(self._settings, "lake"))
+        told = {source: read_json(run_file(self._settings, f"collector-{source}")) for source in SOURCES}
+        counts = [count for each in told.values() if (count := each.get("unacked")) is not None]
         bars = self._when_changed("bars", self._bars, BARS, TRENDS) or ()
         kinds = self._when_changed("kinds", self._bar_kinds, BARS) or {}
         return Snapshot(
             frames_per_s=status.get("rows_per_s"),
             batch_s=status.get("batch_s"),
-            unacked=self._unacked(),
+            unacked=sum(counts) if counts else None,
             lag=lag,
             data_age_s=self._data_age_s(),
             open_gaps=self._when_changed("open gaps", self._open_gaps, GAPS) or 0,
@@ -135,12 +150,8 @@ class SnapshotReader:
             score=self._when_changed("score", self._score, PREDICTIONS),
             test_scores=self._when_changed("scores", self._test_scores, SCORES) or {},
             tables=tuple(line for name in COUNTED if (line := self._table(name)) is not None),
+            sources=tuple(_source_line(source, each) for source, each in told.items() if each),
         )
-
-    def _unacked(self) -> int | None:
-        told = [read_json(run_file(self._settings, f"collector-{source}")).get("unacked") for source in SOURCES]
-        counts = [count for count in told if count is not None]
-        return sum(counts) if counts else None
 
     def _when_changed(self, what: str, read: Callable[[], T], *tables: str) -> T | None:
         versions = tuple(self._reader.version(table) for table in tables)
@@ -260,6 +271,12 @@ def _prediction_lines(rows: Rows) -> tuple[PredictionLine, ...]:
         )
         for symbol, row in last.items()
     )
+
+
+def _source_line(source: str, told: dict[str, Any]) -> SourceLine:
+    at_us = told.get("last_frame_at_us")
+    age_s = None if at_us is None else max(0.0, time.time() - at_us / 1_000_000)
+    return SourceLine(source, told.get("frames") or 0, age_s, bool(told.get("connected")))
 
 
 def _sql_time(value: dt.datetime) -> str:

@@ -23,6 +23,7 @@ _WAY = (
     ("silver.one_minute_bars", "bars"),
     ("gold.predictions", "predictions"),
 )
+_BESIDE = ("silver.tickers", "silver.prices", "silver.quarantine")
 _LEAST_ROWS = 3
 
 
@@ -109,14 +110,26 @@ def flow(snapshot: Snapshot, width: int) -> list[Text]:
             part.append(f" v{versions[table]}", style="dim")
         parts.append(part)
     second = Text(" → ", style="dim").join(parts)
-    refused = snapshot.rows_of("silver.quarantine")
-    if refused:
-        second.append_text(Text.assemble(("   quarantine ", "dim"), (as_text.short(refused), "bold")))
+    for table in _BESIDE:
+        rows = snapshot.rows_of(table)
+        if rows:
+            second.append_text(Text.assemble((f"   {table.partition('.')[2]} ", "dim"), (as_text.short(rows), "bold")))
     if snapshot.open_gaps:
         second.append_text(Text.assemble(("   open gaps ", "dim"), (as_text.short(snapshot.open_gaps), "bold")))
-    for line in (first, second):
+    found = [first, second, *([sources(snapshot)] if snapshot.sources else [])]
+    for line in found:
         line.truncate(width, overflow="ellipsis")
-    return [first, second]
+    return found
+
+
+def sources(snapshot: Snapshot) -> Text:
+    """What every source has brought since its collector started, and how long ago the last of it came."""
+    parts = []
+    for line in snapshot.sources:
+        style = "bold" if line.connected else "bold red"
+        told = "silent" if line.age_s is None else f"{as_text.age(line.age_s)} ago"
+        parts.append(Text.assemble((f"{line.name} ", "dim"), (as_text.short(line.frames), style), (f" {told}", "dim")))
+    return Text.assemble(("frames by source  ", "dim"), Text("   ").join(parts))
 
 
 def symbols(snapshot: Snapshot, width: int, rows: int) -> Table:

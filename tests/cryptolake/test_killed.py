@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from simulator_process import SimulatorProcess
 
+from bronze.venues import SOURCES
 from cryptolake.audit.run import audit
 from cryptolake.broker.local import LocalBroker, running_broker
 from cryptolake.run_files import read_json
@@ -28,6 +29,8 @@ BETWEEN_WRITES = (
     "after_bronze_commit",
     "after_gaps_commit",
     "after_candles_commit",
+    "after_tickers_commit",
+    "after_prices_commit",
     "after_quarantine_commit",
     "after_silver_commit",
     "after_bars_commit",
@@ -155,6 +158,11 @@ def pipeline(
             "CRYPTOLAKE__VENUES__BINANCE__WS_URL": market.urls["ws_url"],
             "CRYPTOLAKE__VENUES__BINANCE__REST_URL": market.urls["rest_url"],
             "CRYPTOLAKE__VENUES__COINCAP__WS_URL": market.urls["coincap_ws_url"],
+            "CRYPTOLAKE__VENUES__COINCAP__PRICE_WS_URL": market.urls["coincap_price_ws_url"],
+            "CRYPTOLAKE__VENUES__COINCAP__API_KEY": market.urls["coincap_api_key"],
+            "CRYPTOLAKE__VENUES__COINGECKO__URL": market.urls["coingecko_url"],
+            "CRYPTOLAKE__VENUES__COINGECKO__INTERVAL_S": "5",
+            "CRYPTOLAKE__VENUES__TICKERS__INTERVAL_S": "5",
             "CRYPTOLAKE__COLLECTOR__STABLE_S": "3",
             "CRYPTOLAKE__COLLECTOR__BACKOFF_MAX_S": "3",
             **(environment or {}),
@@ -165,7 +173,7 @@ def pipeline(
             processes.append(made)
             return made
 
-        collectors = {source: process(source, "collect", source) for source in ("binance", "coincap")}
+        collectors = {source: process(source, "collect", source) for source in SOURCES}
         whole = Home(settings, broker, market, process("lake", "run"), collectors, process)
         yield whole
         broker = whole.broker
