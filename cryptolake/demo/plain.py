@@ -10,6 +10,7 @@ from cryptolake.demo.stages import Stages
 from cryptolake.demo.view import score_text, sources
 
 _SYMBOLS = 3
+_WIDTH = 200
 
 
 class PlainLines:
@@ -51,7 +52,7 @@ def figures(snapshot: Snapshot) -> list[str]:
         + (f", open gaps {snapshot.open_gaps:,}" if snapshot.open_gaps else "")
     ]
     if snapshot.sources:
-        lines.append(sources(snapshot).plain)
+        lines.append(sources(snapshot, _WIDTH).plain)
     said = {line.symbol: line for line in snapshot.predictions}
     for bar in snapshot.bars[:_SYMBOLS]:
         line = f"{bar.symbol:10} {as_text.clock(bar.minute)} close {as_text.price(bar.close)}"

@@ -116,20 +116,28 @@ def flow(snapshot: Snapshot, width: int) -> list[Text]:
             second.append_text(Text.assemble((f"   {table.partition('.')[2]} ", "dim"), (as_text.short(rows), "bold")))
     if snapshot.open_gaps:
         second.append_text(Text.assemble(("   open gaps ", "dim"), (as_text.short(snapshot.open_gaps), "bold")))
-    found = [first, second, *([sources(snapshot)] if snapshot.sources else [])]
+    found = [first, second, *([sources(snapshot, width)] if snapshot.sources else [])]
     for line in found:
         line.truncate(width, overflow="ellipsis")
     return found
 
 
-def sources(snapshot: Snapshot) -> Text:
+def sources(snapshot: Snapshot, width: int) -> Text:
     """What every source has brought since its collector started, and how long ago the last of it came."""
+    forms = [_sources(snapshot, label, ages) for label, ages in ((True, True), (False, True), (False, False))]
+    return next((form for form in forms if form.cell_len <= width), forms[-1])
+
+
+def _sources(snapshot: Snapshot, label: bool, ages: bool) -> Text:
     parts = []
     for line in snapshot.sources:
-        style = "bold" if line.connected else "bold red"
-        told = "silent" if line.age_s is None else f"{as_text.age(line.age_s)} ago"
-        parts.append(Text.assemble((f"{line.name} ", "dim"), (as_text.short(line.frames), style), (f" {told}", "dim")))
-    return Text.assemble(("frames by source  ", "dim"), Text("   ").join(parts))
+        part = Text.assemble((f"{line.name} ", "dim"))
+        part.append(as_text.short(line.frames), style="bold" if line.connected else "bold red")
+        if ages:
+            part.append(f" {as_text.age(line.age_s)}", style="dim")
+        parts.append(part)
+    joined = Text("   " if label else "  ").join(parts)
+    return Text.assemble(("frames, age of the last   ", "dim"), joined) if label else joined
 
 
 def symbols(snapshot: Snapshot, width: int, rows: int) -> Table:

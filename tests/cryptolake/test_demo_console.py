@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import io
+import time
 from decimal import Decimal
 from pathlib import Path
 
@@ -12,11 +13,12 @@ import pytest
 from deltalake import write_deltalake
 from rich.console import Console
 
+from bronze.venues import SOURCES
 from cryptolake.demo.lag import committed_offsets
 from cryptolake.demo.plain import PlainLines, figures
 from cryptolake.demo.snapshot import Score, Snapshot, SnapshotReader
 from cryptolake.demo.stages import Stage, Stages
-from cryptolake.demo.view import Scene, draw, flow, score_text
+from cryptolake.demo.view import Scene, draw, flow, score_text, sources
 from cryptolake.run_files import run_file, write_json
 from lakehouse.settings import Settings
 
@@ -125,6 +127,28 @@ def test_open_gaps_are_counted_and_shown(filled: Settings) -> None:
     assert figures(snapshot)[0].endswith(", open gaps 2")
 
 
+def tell_of_sources(settings: Settings) -> None:
+    """Write what collectors tell: the last frame of each came 3 s ago, but for one that never had any."""
+    for number, source in enumerate(SOURCES):
+        at_us = None if source == "coingecko" else time.time_ns() // 1000 - 3_000_000
+        told = {"pid": 1, "connected": at_us is not None, "frames": 10**number, "last_frame_at_us": at_us, "unacked": 2}
+        write_json(run_file(settings, f"collector-{source}"), told)
+
+
+def test_every_source_is_shown_with_what_it_brought_and_when(filled: Settings) -> None:
+    tell_of_sources(filled)
+    snapshot = SnapshotReader(filled).read(None)
+    assert snapshot.unacked == 2 * len(SOURCES)
+    told = {line.name: line for line in snapshot.sources}
+    assert list(told) == list(SOURCES)
+    assert told["tickers"].age_s == pytest.approx(3, abs=2)
+    assert (told["coingecko"].age_s, told["coingecko"].connected) == (None, False)
+    wide = sources(snapshot, 130).plain
+    assert wide.startswith("frames, age of the last   binance 1 3")
+    assert "coingecko 1,000 -" in wide
+    assert [len(sources(snapshot, width).plain) <= width for width in (130, 80, 60)] == [True] * 3
+
+
 def test_an_empty_home_is_an_empty_snapshot(settings: Settings) -> None:
     assert SnapshotReader(settings).read(None) == Snapshot()
 
@@ -149,6 +173,7 @@ def test_the_console_fits_every_terminal(filled: Settings, width: int, height: i
     snapshot = Snapshot()
     if kind == "filled":
         bars(filled, *many)
+        tell_of_sources(filled)
         snapshot = SnapshotReader(filled).read(lag=1_234_567)
     console = Console(width=width, height=height, file=io.StringIO(), color_system=None)
     console.print(draw(Scene(snapshot, stages(state), 3600.0, HINTS), width, height))
@@ -160,6 +185,7 @@ def test_the_console_fits_every_terminal(filled: Settings, width: int, height: i
     assert "SIMULATED" in text
     assert "not financial advice" in text
     assert ("S00-USDT" in text) == (kind == "filled")
+    assert all((source in text) == (kind == "filled") for source in SOURCES)
     assert ("did not come up" in text) == (state == "failing")
     if width >= 80:
         assert "…" not in text or state == "failing", "nothing is cut off at 80 columns"
