@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import signal
@@ -74,6 +75,16 @@ class SimulatorProcess:
     def get(self, path: str, **headers: str) -> Answer:
         request = urllib.request.Request(self.urls["rest_url"] + path, headers=headers)  # noqa: S310
         return _asked(request)
+
+    def raw(self, path: str) -> Answer:
+        """Give an answer with its body as bytes, whatever they are."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.urls["port"], timeout=20)
+        try:
+            connection.request("GET", path)
+            response = connection.getresponse()
+            return Answer(response.status, response.read(), response.headers)
+        finally:
+            connection.close()
 
     def api(self, path: str) -> Any:
         """Give the body of a REST answer that must be a good one."""
