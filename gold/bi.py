@@ -7,7 +7,11 @@ from __future__ import annotations
 
 from gold.tables import MODEL_SCORES, PREDICTIONS
 from lakehouse.view import Shape, View, ViewColumn, as_is, shaped, utc
+<<<<<<< HEAD
 from silver.tables import FIVE_MINUTE_BARS, ONE_MINUTE_BARS, SIX_MINUTE_TRENDS
+=======
+from silver.tables import ONE_MINUTE_BARS, PRICES, SIX_MINUTE_TRENDS, TICKERS
+>>>>>>> 35e4439 (Give BI tools views of tickers and prices)
 
 _BAR = (
     *shaped(Shape.PRICE, "open", "high", "low", "close", "average_price", "vwap"),
@@ -51,6 +55,32 @@ TRENDS = View(
     ),
 )
 
+TICKERS_VIEW = View(
+    "gold_bi.tickers",
+    "The venues' own statistics of 24 hours.",
+    TICKERS,
+    (
+        *as_is("venue", "symbol"),
+        *utc("close_time", "open_time"),
+        *shaped(Shape.PRICE, "last_price", "price_change", "price_change_pct", "weighted_average_price"),
+        *shaped(Shape.PRICE, "open_price", "high_price", "low_price", "bid_price", "ask_price"),
+        *shaped(Shape.DOUBLE, "volume", "quote_volume"),
+        *as_is("trade_count"),
+    ),
+)
+
+PRICES_VIEW = View(
+    "gold_bi.prices",
+    "Prices in US dollars as price services state them.",
+    PRICES,
+    (
+        *as_is("venue", "symbol"),
+        *utc("updated_at", "received_at"),
+        *shaped(Shape.PRICE, "price", "change_24h_pct"),
+        *shaped(Shape.DOUBLE, "volume_24h", "market_cap"),
+    ),
+)
+
 PREDICTIONS_VIEW = View(
     "gold_bi.predictions",
     "Every prediction with what came of it.",
@@ -77,4 +107,8 @@ SCORES = View(
     ),
 )
 
+<<<<<<< HEAD
 VIEWS = (BARS, FIVE_MINUTES, TRENDS, PREDICTIONS_VIEW, SCORES)
+=======
+VIEWS = (BARS, TRENDS, TICKERS_VIEW, PRICES_VIEW, PREDICTIONS_VIEW, SCORES)
+>>>>>>> 35e4439 (Give BI tools views of tickers and prices)

@@ -17,11 +17,11 @@ import pytest
 from aiohttp import web
 from bronze_kit import ScriptedVenue, await_until
 
-from bronze.collector import Collector
 from bronze.connection import Connection
 from bronze.feed import Feed, backoff_s
 from bronze.rest import RestClient, RestError
 from bronze.spool import Spool, spool_folder
+from bronze.streams import Streams
 from bronze.venues import venue_of
 from bronze.venues.protocol import FeedSpec
 from lakehouse.settings import CollectorSettings, Settings, load_settings
@@ -203,8 +203,8 @@ def test_a_message_over_512_kib_goes_out_as_its_head(settings: Settings, size: i
         await sent(socket, b"x" * size, '{"result":null,"id":1}')
 
     with ScriptedVenue(handler) as venue, Spool(spool_folder(settings, "binance"), settings.spool) as spool:
-        collector = Collector(venue_of("binance"), spool, settings, "127.0.0.1:1")
-        connection = Connection(FeedSpec("binance", venue.url), collector.accept, settings.collector)
+        streams = Streams(venue_of("binance"), spool, settings)
+        connection = Connection(FeedSpec("binance", venue.url), streams.accept, settings.collector)
         connection.start()
         await_until(lambda: connection.sequence == 2, 5, "both messages")
         connection.close("test")

@@ -13,6 +13,7 @@ from cryptolake.audit.judge import Frame as AuditFrame
 from cryptolake.audit.judge import Judge, Judged
 from cryptolake.audit.run import audit
 from lakehouse.settings import load_settings
+from serving.sql import query
 from silver.parse import parse_frame
 from silver.rows import Frame, Rejected
 from silver.tables import PRICES, QUARANTINE, TICKERS
@@ -139,3 +140,20 @@ def test_a_price_under_another_name_and_one_from_nowhere(lake: HandLake) -> None
 def test_a_bad_row_among_good_ones_that_vanished(lake: HandLake) -> None:
     lake.rows[QUARANTINE.name].pop(0)
     assert "not_an_object" in failed(lake)["silver.quarantine complete"]
+
+
+def test_sql_reads_tickers_and_prices_to_the_last_digit(lake: HandLake) -> None:
+    lake.write()
+    settings = load_settings(home=lake.home)
+    told = query(
+        settings, "SELECT price, volume_24h FROM silver.prices WHERE symbol = 'SHIB-USD' AND venue = 'coingecko'"
+    )
+    assert told.to_pylist() == [
+        {"price": Decimal("0.0000110767172691626630000000"), "volume_24h": Decimal("72046967.7242154")}
+    ]
+    told = query(settings, "SELECT symbol, max(quote_volume) AS v FROM gold_bi.tickers GROUP BY symbol ORDER BY symbol")
+    assert told.to_pylist() == [{"symbol": s, "v": 11806280.922212} for s in ("BTC-USDT", "ETH-USDT")]
+    told = query(settings, "SELECT price FROM gold_bi.prices WHERE venue = 'coincap' AND symbol = 'BTC-USD'")
+    assert told.to_pylist() == [{"price": Decimal("6929.82")}]
+    told = query(settings, "SELECT count(*) AS n FROM bronze.coingecko_prices")
+    assert told.to_pylist() == [{"n": 3}]

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from bronze.venues import SOURCES
 from cryptolake import cli
 from cryptolake.waiting import wait_until
 from lakehouse.errors import CryptolakeError
@@ -108,7 +109,7 @@ def test_an_unknown_source_is_named_with_those_there_are(
     tmp_path: Path, told_here: Callable[..., tuple[int, str]]
 ) -> None:
     told = told_here("--home", str(tmp_path), "collect", "kraken")
-    assert told == (cli.FAILED, "cryptolake: No source 'kraken'. Sources: binance, coincap.")
+    assert told == (cli.FAILED, f"cryptolake: No source 'kraken'. Sources: {', '.join(SOURCES)}.")
 
 
 def test_real_trades_are_refused_in_a_simulated_home(tmp_path: Path, told_here: Callable[..., tuple[int, str]]) -> None:
