@@ -34,13 +34,15 @@ class PricePoll:
 
     Args:
         key: the path under /api/v3.
-        params: of the query.
+        params: of the query, without the ids.
+        ids: of the coins.
         opening: with which a good body begins.
         interval_s: time between two answers.
     """
 
     key: str
     params: Mapping[str, str]
+    ids: tuple[str, ...]
     opening: bytes
     interval_s: float
     venue: str = "coingecko"
@@ -52,11 +54,14 @@ class PricePoll:
         Raises:
             RestError: there was no answer.
         """
-        return rest.get(f"/api/v3/{self.key}", self.params, 1)
+        return rest.get(f"/api/v3/{self.key}", {"ids": ",".join(self.ids), **self.params}, 1)
 
     def doubt(self, body: bytes) -> str:
-        """An object, or a list."""
-        return looks_like(body, self.opening)
+        """An object, or a list, in which some coin that was asked for is named."""
+        if doubt := looks_like(body, self.opening):
+            return doubt
+        named = any(f'"{coin_id}"'.encode() in body for coin_id in self.ids)
+        return "" if named else f"names none of the coins asked for: {body[:100].decode(errors='replace')}"
 
 
 class CoinGecko:
@@ -96,8 +101,7 @@ class CoinGecko:
     def polls(self, settings: Settings) -> tuple[Poll, ...]:
         """Prices often, market caps now and then."""
         coingecko = settings.venues.coingecko
-        ids = {"ids": ",".join(coingecko.ids)}
         return (
-            PricePoll("simple/price", _SIMPLE | ids, b"{", coingecko.interval_s),
-            PricePoll("coins/markets", _MARKETS | ids, b"[", coingecko.markets_interval_s),
+            PricePoll("simple/price", _SIMPLE, coingecko.ids, b"{", coingecko.interval_s),
+            PricePoll("coins/markets", _MARKETS, coingecko.ids, b"[", coingecko.markets_interval_s),
         )

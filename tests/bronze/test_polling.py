@@ -99,10 +99,11 @@ def test_coingecko_is_polled_and_what_is_no_answer_goes_on_for_silver_to_judge(
     assert isinstance(simple["bitcoin"]["last_updated_at"], int)
     assert listed[0]["last_updated"].endswith("Z")
     for kind, told in (("text", "Unauthorized"), ("deprecation", "We are deprecating")):
-        market.fault(refuse=kind, source="coingecko", times=2)
+        market.fault(refuse=kind, source="coingecko", times=9)
         await_until(lambda t=told: [m for m in reader.read() if t.encode() in m.value], 15, kind)
     await_until(lambda: "answers again" in running.log(), 10, "an answer")
     assert "not what was asked for: Unauthorized" in running.log()
+    assert 'names none of the coins asked for: {"data":{"message":"We are deprecating' in running.log()
     market.fault(refuse="429", source="coingecko", retry_after_s=60)
     await_until(lambda: "again in 60.0 s" in running.log(), 10, "the limit")
     assert running.status()["connected"] is False
