@@ -7,11 +7,7 @@ from __future__ import annotations
 
 from gold.tables import MODEL_SCORES, PREDICTIONS
 from lakehouse.view import Shape, View, ViewColumn, as_is, shaped, utc
-<<<<<<< HEAD
-from silver.tables import FIVE_MINUTE_BARS, ONE_MINUTE_BARS, SIX_MINUTE_TRENDS
-=======
-from silver.tables import ONE_MINUTE_BARS, PRICES, SIX_MINUTE_TRENDS, TICKERS
->>>>>>> 35e4439 (Give BI tools views of tickers and prices)
+from silver.tables import FIVE_MINUTE_BARS, ONE_MINUTE_BARS, PRICES, SIX_MINUTE_TRENDS, TICKERS
 
 _BAR = (
     *shaped(Shape.PRICE, "open", "high", "low", "close", "average_price", "vwap"),
@@ -107,8 +103,4 @@ SCORES = View(
     ),
 )
 
-<<<<<<< HEAD
-VIEWS = (BARS, FIVE_MINUTES, TRENDS, PREDICTIONS_VIEW, SCORES)
-=======
-VIEWS = (BARS, TRENDS, TICKERS_VIEW, PRICES_VIEW, PREDICTIONS_VIEW, SCORES)
->>>>>>> 35e4439 (Give BI tools views of tickers and prices)
+VIEWS = (BARS, FIVE_MINUTES, TRENDS, TICKERS_VIEW, PRICES_VIEW, PREDICTIONS_VIEW, SCORES)

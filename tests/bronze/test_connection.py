@@ -228,10 +228,10 @@ def test_64_mib_end_the_connection_and_the_trades_go_on_over_the_next(settings: 
 
     times = settings.collector.model_copy(update={"backoff_s": 0.05})
     with ScriptedVenue(handler) as venue, Spool(spool_folder(settings, "binance"), settings.spool) as spool:
-        collector = Collector(venue_of("binance"), spool, settings, "127.0.0.1:1")
+        streams = Streams(venue_of("binance"), spool, settings)
         feed = Feed(
             FeedSpec("binance", venue.url),
-            lambda spec: Connection(spec, collector.accept, times),
+            lambda spec: Connection(spec, streams.accept, times),
             spool.has_room,
             times,
             overlap=True,
