@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from bronze.collector import oversize_marker
+from bronze.frames import oversize_marker
 from bronze.outbox import outbox
 from bronze.record import Record
 from bronze.venues.protocol import OVERSIZE, TRADE_DUMP
