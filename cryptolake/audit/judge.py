@@ -189,7 +189,9 @@ def _binance_trade(index: int, row: int, frame: Frame, name: str, found: list[An
 def _dump(index: int, frame: Frame, into: Judged) -> None:
     """Read lines of a daily dump; the first of a file may name its columns."""
     lines = frame.payload.split(b"\n")
-    for row, line in enumerate(lines if lines[-1] else lines[:-1]):
+    if len(lines) > 1 and not lines[-1]:
+        lines.pop()
+    for row, line in enumerate(lines):
         if row == 0 and frame.sequence == 0 and line.startswith(b"id,"):
             continue
         try:

@@ -21,7 +21,7 @@ from silver.symbols import load_symbols
 from silver.venues.venue import CanonicalTrade, Venue, canonical_digits
 
 _MINUTE_US = 60_000_000
-_WHOLE = re.compile(r"-?(?:0|[1-9][0-9]*)")
+_WHOLE = re.compile(r"0|-?[1-9][0-9]*")
 _KLINE_FIELDS = (
     "open_time",
     "open",
@@ -88,9 +88,9 @@ def parse_klines(frame: Frame, value: Any) -> list[ParsedRow]:
 
 def parse_dump(frame: Frame, payload: Any) -> list[ParsedRow]:
     """Parse lines of a dump, a trade a row; a file may begin with a header."""
-    lines = payload.removesuffix(b"\n").split(b"\n") if payload else []
+    lines = payload.removesuffix(b"\n").split(b"\n")
     rows = [_dump_trade(frame, row, line.removesuffix(b"\r")) for row, line in enumerate(lines)]
-    starts_with_header = frame.sequence == 0 and lines and lines[0].startswith(b"id,")
+    starts_with_header = frame.sequence == 0 and lines[0].startswith(b"id,")
     return rows[1:] if starts_with_header else rows
 
 
