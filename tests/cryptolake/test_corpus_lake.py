@@ -14,7 +14,7 @@ from deltalake import DeltaTable
 from lake_by_hand import START_US, HandLake, binance_frame, time_of
 from pyspark.sql.types import TimestampType
 
-from bronze.collector import oversize_marker
+from bronze.frames import oversize_marker
 from bronze.tables import FRAMES
 from bronze.tables import TABLES as BRONZE
 from cryptolake.audit.run import audit
