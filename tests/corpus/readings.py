@@ -56,7 +56,7 @@ def disagreement(frame: Frame) -> str | None:
 def fault(frame: Frame) -> str | None:
     """What no frame may do, whatever it holds: vanish, be refused without a documented reason, or be read two ways."""
     rows = parse_frame(frame)
-    if not rows and frame.payload.strip(b" \t\r\n").replace(b" ", b"") != b"[]":
+    if not rows and frame.payload.strip(b" \t\r\n").replace(b" ", b"") not in (b"[]", b"{}"):
         return "it has vanished"
     for row in rows:
         if not isinstance(row, Rejected):
