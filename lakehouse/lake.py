@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as f
+from pyspark.sql.types import StructField
 
 from lakehouse.settings import Settings
 from lakehouse.table import Table
@@ -64,11 +66,14 @@ class Lake:
         return lake_folder(self.settings) / table.name.replace(".", "/")
 
     def create(self, *tables: Table) -> None:
-        """Create the tables that are not there yet, with comments, constraints and properties."""
+        """Create the tables that are not there yet, and add the columns that an older one lacks (null in its rows)."""
         for table in tables:
-            if self.exists(table):
+            if not self.exists(table):
+                self.spark.sql(_create_statement(table, self.identifier(table)))
                 continue
-            self.spark.sql(_create_statement(table, self.identifier(table)))
+            held = self._state(table).columns()
+            if lacking := [name for name in table.columns if name not in held]:
+                self.spark.sql(_add_statement(table, self.identifier(table), lacking))
 
     def exists(self, table: Table) -> bool:
         """Say whether the table has been created."""
@@ -262,10 +267,20 @@ def _clauses_with_delete(table: Table) -> str:
     )
 
 
-def _create_statement(table: Table, identifier: str) -> str:
+def _add_statement(table: Table, identifier: str, names: Collection[str]) -> str:
+    after = {name: f" AFTER `{place}`" for place, name in pairwise(table.columns)}
     columns = ", ".join(
-        f"`{f.name}` {f.dataType.simpleString()} COMMENT {_quoted(f.metadata['comment'])}" for f in table.schema.fields
+        f"{_column(field)}{after.get(field.name, ' FIRST')}" for field in table.schema.fields if field.name in names
     )
+    return f"ALTER TABLE {identifier} ADD COLUMNS ({columns})"
+
+
+def _column(field: StructField) -> str:
+    return f"`{field.name}` {field.dataType.simpleString()} COMMENT {_quoted(field.metadata['comment'])}"
+
+
+def _create_statement(table: Table, identifier: str) -> str:
+    columns = ", ".join(_column(field) for field in table.schema.fields)
     properties = dict(table.properties)
     if table.append_only:
         # A change feed of appends costs nothing: it reads the appended files, and names their version.

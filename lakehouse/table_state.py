@@ -28,6 +28,10 @@ class TableState(Protocol):
         """The table's own id, which a table made anew under the same name does not share."""
         ...
 
+    def columns(self) -> list[str]:
+        """The names of the columns it has now."""
+        ...
+
     def version(self) -> int:
         """The newest version."""
         ...
@@ -54,6 +58,10 @@ class LocalTableState:
     def table_id(self) -> str:
         """The id in the table's metadata."""
         return str(self._table().metadata().id)
+
+    def columns(self) -> list[str]:
+        """The names in the table's metadata."""
+        return [field.name for field in self._table().schema().fields]
 
     def version(self) -> int:
         """The newest version."""
@@ -87,6 +95,10 @@ class CatalogTableState:
     def table_id(self) -> str:
         """The id in the table's metadata."""
         return str(self._spark().sql(f"DESCRIBE DETAIL {self._identifier}").first()["id"])  # type: ignore[index]
+
+    def columns(self) -> list[str]:
+        """The names in the catalog."""
+        return self._spark().read.table(self._identifier).columns
 
     def version(self) -> int:
         """The newest version."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import LongType, StringType, StructType
 
 from lakehouse.errors import SchemaMismatchError
-from lakehouse.lake import Lake, Txn
+from lakehouse.lake import COMMIT_VERSION, Lake, Txn
 from lakehouse.settings import Settings
 from lakehouse.table import Table, column
 
@@ -99,3 +101,18 @@ def test_in_a_catalog_the_marks_are_the_same(spark: SparkSession, settings: Sett
         assert stored(lake, PRICES) == [("a", 2)]
     finally:
         spark.sql("DROP TABLE IF EXISTS spark_catalog.silver.test_prices")
+
+
+def test_an_older_table_gets_the_columns_that_it_lacks(prices: Lake, spark: SparkSession) -> None:
+    first = prices.append(LOG, rows(spark, a=1))
+    new = column("quantity", LongType(), "new")
+    wider = replace(LOG, schema=StructType([LOG.schema["symbol"], new, LOG.schema["price"]]))
+    prices.create(wider)
+    assert prices.read(wider).columns == ["symbol", "quantity", "price"]
+    last = prices.append(wider, spark.createDataFrame([("b", 3, 2)], "symbol string, quantity bigint, price bigint"))
+    assert first is not None
+    assert last is not None
+    changes = prices.read_changes(wider, first - 1, last).drop(COMMIT_VERSION)
+    assert sorted(tuple(row) for row in changes.collect()) == [("a", None, 1), ("b", 3, 2)]
+    prices.create(wider)
+    assert prices.version(wider) == last
