@@ -18,6 +18,7 @@ VALUES = (
 _PRICE_SUM = DecimalType(34, 12)
 # A microsecond of a minute takes 26 bits of a long; these are left for the place among trades of that microsecond.
 _ID_BITS = 37
+_LONG_DIGITS = 19
 _ROW_BITS = 16
 _ID_MASK = (1 << _ID_BITS) - 1
 _ROW_MASK = (1 << _ROW_BITS) - 1
@@ -36,7 +37,8 @@ def window_start(time: Column) -> Column:
 def one_minute_bars(trades: DataFrame) -> DataFrame:
     """Make the bar of every (venue, symbol, minute) from all of its trades.
 
-    Open and close follow event time, then trade id as a number, else session, sequence and row. Sums are exact;
+    Open and close follow event time, then trade id as a number, else the venue's own order and key where it has one,
+    else session, sequence and row. Sums are exact;
     one that its type cannot hold is null, and so are the averages made of it. Averages round half up: `average_price`
     from the exact sum to 16 decimals, `vwap` to 24 and then to 16 decimals.
 
@@ -159,19 +161,25 @@ def _placed(trades: DataFrame) -> DataFrame:
     event_us = f.unix_micros("event_time")
     minute_us = _start_us(f.col("event_time"), MINUTE_US)
     has_id = f.col("trade_id").isNotNull()
+    has_order = ~has_id & f.col("venue_sequence").isNotNull()
+    in_order = f.concat(
+        f.lpad(f.col("venue_sequence").cast("string"), _LONG_DIGITS, "0"), f.lit(":"), f.col("trade_key")
+    )
     sequence, row = f.coalesce("sequence", f.lit(0)), f.coalesce("row", f.lit(0)).cast("long")
     number = f.when(has_id, f.col("trade_id")).otherwise(f.shiftleft(sequence, _ROW_BITS))
+    number = f.when(has_order, f.lit(0)).otherwise(number)
     low = number.bitwiseAND(f.lit(_ID_MASK))
     return trades.select(
         *("venue", "symbol", "side", "price", "quantity"),
         minute_us.alias("minute_us"),
-        f.when(~has_id, f.coalesce("session_id", f.lit(""))).alias("session"),
-        f.when(has_id, f.shiftright("trade_id", _ID_BITS))
+        f.when(has_order, in_order).when(~has_id, f.coalesce("session_id", f.lit(""))).alias("session"),
+        f.when(has_order, f.lit(0))
+        .when(has_id, f.shiftright("trade_id", _ID_BITS))
         .otherwise(f.shiftright(sequence, _ID_BITS - _ROW_BITS))
         .alias("block"),
-        f.when(has_id, f.lit(0)).otherwise(f.shiftright(row, _ROW_BITS)).alias("row_block"),
+        f.when(has_id | has_order, f.lit(0)).otherwise(f.shiftright(row, _ROW_BITS)).alias("row_block"),
         f.shiftleft(event_us - minute_us, _ID_BITS)
-        .bitwiseOR(f.when(has_id, low).otherwise(low.bitwiseOR(row.bitwiseAND(f.lit(_ROW_MASK)))))
+        .bitwiseOR(f.when(has_id | has_order, low).otherwise(low.bitwiseOR(row.bitwiseAND(f.lit(_ROW_MASK)))))
         .alias("place"),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
@@ -11,6 +12,7 @@ from silver.quality import DecimalRule
 from silver.strict_json import NotFinite, Number, faults, to_text
 
 _MISSING = object()
+_DIGITS = re.compile(r"-?(?:0|[1-9][0-9]*)")
 
 
 class Fields:
@@ -130,6 +132,25 @@ class Fields:
         """Leave a known field that no column takes out of the rescued ones, if it has its kind."""
         if type(self._value.get(field)) is kind:
             self._read.add(field)
+
+    def quoted_integer(self, field: str) -> int | None:
+        """An integer of 64 bits, not negative, written as a string."""
+        value = self._quoted(field)
+        return None if value is None else quality.checked_integer(field, value, self.reasons)
+
+    def quoted_time_us(self, field: str) -> int | None:
+        """A time in ms written as a string, in us UTC."""
+        value = self._quoted(field)
+        if value is None:
+            return None
+        return quality.checked_time_us(field, value, self._received_us, self.reasons, micros_allowed=False)
+
+    def _quoted(self, field: str) -> Number | None:
+        text = self.text(field)
+        if text is not None and not _DIGITS.fullmatch(text):
+            self.reasons.append(f"wrong_type:{field}")
+            return None
+        return None if text is None else Number(text)
 
     def rescued(self) -> str | None:
         """The fields that were not read, as JSON; None when there are none."""

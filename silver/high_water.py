@@ -1,7 +1,8 @@
 """Which numbers of each stream of trades have been written, so that only what may be a copy is looked up.
 
-Where ids are numeric the scope is the symbol and the number the trade id; elsewhere the scope is the session and the
-number its sequence. A row above its scope's mark cannot be in silver.trades.
+Where ids are numeric the scope is the symbol and the number the trade id; where the venue has an order of its own, the
+symbol and that order's number, which copies of a trade share; elsewhere the session and its sequence. A row above its
+scope's mark cannot be in silver.trades.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from silver.tables import TRADES
 
 # More ranges than this in one condition cost more than the files they prune.
 _MAX_RANGES = 64
+# Which column names the scope of a number.
+_SCOPE_OF = {"trade_id": "symbol", "venue_sequence": "symbol", "sequence": "session_id"}
 
 
 @dataclass(frozen=True)
@@ -26,10 +29,10 @@ class Span:
 
     Args:
         venue: the market.
-        scope: symbol, or session where the venue has no ids.
-        by_id: whether the scope is a symbol.
+        scope: symbol, or session where the venue numbers nothing.
+        numbered_by: the column whose numbers these are: trade_id, venue_sequence or sequence.
         rows: trades.
-        numbers: different numbers of theirs.
+        numbers: different numbers of theirs; where trades share one, different keys.
         lowest: their lowest number.
         highest: their highest number.
         received_us: when the one with the lowest number was received (UTC, us).
@@ -37,7 +40,7 @@ class Span:
 
     venue: str
     scope: str
-    by_id: bool
+    numbered_by: str
     rows: int
     numbers: int
     lowest: int
@@ -51,12 +54,12 @@ class Span:
 
 
 def number_columns() -> list[Column]:
-    """The scope and the number of a trade, with whether they are symbol and id."""
-    by_id = f.col("trade_id").isNotNull()
+    """The scope and the number of a trade, with the column whose number it is."""
+    by_id, by_order = f.col("trade_id").isNotNull(), f.col("venue_sequence").isNotNull()
     return [
-        by_id.alias("by_id"),
-        f.when(by_id, f.col("symbol")).otherwise(f.col("session_id")).alias("scope"),
-        f.coalesce("trade_id", "sequence").alias("number"),
+        f.when(by_id, "trade_id").when(by_order, "venue_sequence").otherwise("sequence").alias("numbered_by"),
+        f.when(by_id | by_order, f.col("symbol")).otherwise(f.col("session_id")).alias("scope"),
+        f.coalesce("trade_id", "venue_sequence", "sequence").alias("number"),
     ]
 
 
@@ -87,7 +90,7 @@ class HighWater:
         if version == self._version:
             return None
         numbers = lake.read(TRADES).select("venue", "received_at", *number_columns())
-        figures = numbers.groupBy("venue", "scope", "by_id").agg(*span_figures(f.count("*"))).collect()
+        figures = numbers.groupBy("venue", "scope", "numbered_by").agg(*span_figures(f.count("*"))).collect()
         # A key is in the table once; where numbers are shared by rows of a frame nobody asks how many there are.
         spans = [Span(rows=row["numbers"], **row.asDict()) for row in figures]
         self._marks = {(span.venue, span.scope): span.highest for span in spans}
@@ -119,15 +122,14 @@ class HighWater:
 
 
 def _within(span: Span, highest: int) -> Column:
-    scope, number = ("symbol", "trade_id") if span.by_id else ("session_id", "sequence")
-    same_scope = (f.col("venue") == span.venue) & (f.col(scope) == span.scope)
-    return same_scope & f.col(number).between(span.lowest, highest)
+    same_scope = (f.col("venue") == span.venue) & (f.col(_SCOPE_OF[span.numbered_by]) == span.scope)
+    return same_scope & f.col(span.numbered_by).between(span.lowest, highest)
 
 
 def _within_all(ranges: list[tuple[Span, int]]) -> Column:
     found = f.lit(False)
-    for by_id, scope, number in ((True, "symbol", "trade_id"), (False, "session_id", "sequence")):
-        some = [(span, highest) for span, highest in ranges if span.by_id == by_id]
+    for number, scope in _SCOPE_OF.items():
+        some = [(span, highest) for span, highest in ranges if span.numbered_by == number]
         if some:
             lowest, highest = min(span.lowest for span, _ in some), max(top for _, top in some)
             scopes = sorted({span.scope for span, _ in some})

@@ -126,7 +126,7 @@ class IdGaps:
         fault_point("after_closed_gaps_commit")
 
     def _note(self, spans: Collection[Span], trades: DataFrame) -> None:
-        numbered = [span for span in spans if span.by_id and _rises_by_one(span.venue)]
+        numbered = [span for span in spans if span.numbered_by == "trade_id" and _rises_by_one(span.venue)]
         torn = {(span.venue, span.scope) for span in numbered if span.numbers <= span.highest - span.lowest}
         holes: dict[tuple[str, str], list[Stretch]] = {}
         if torn:

@@ -51,6 +51,7 @@ class Trade:
     quantity: Decimal
     event_time: int
     rescued: str | None
+    venue_sequence: int | None = None
 
 
 @dataclass(frozen=True)

@@ -24,15 +24,18 @@ class Survey:
 def survey(rows: DataFrame) -> Survey:
     """Count rows by route, and the trades among them by scope, in one job over the batch."""
     is_trade = f.col(ROUTE) == TRADE_ROUTE
-    scopes = [f.when(is_trade, f.col(name)).alias(name) for name in ("venue", "by_id", "scope", "number")]
-    numbers = rows.select(ROUTE, "venue", "received_at", *number_columns()).select(ROUTE, "received_at", *scopes)
+    scopes = [f.when(is_trade, f.col(name)).alias(name) for name in ("venue", "numbered_by", "scope", "number")]
+    # Fills of one match share the number of the venue's order, so their keys tell them apart.
+    scopes.append(f.when(is_trade & f.col("venue_sequence").isNotNull(), f.col("trade_key")).alias("key"))
+    told = rows.select(ROUTE, "venue", "received_at", "venue_sequence", "trade_key", *number_columns())
+    numbers = told.select(ROUTE, "received_at", *scopes)
     # Of each number once, so that repeats and holes can be told from counts.
-    by_number = numbers.groupBy(ROUTE, "venue", "by_id", "scope", "number").agg(
+    by_number = numbers.groupBy(ROUTE, "venue", "numbered_by", "scope", "number", "key").agg(
         f.count("*").alias("rows"),
         f.min("received_at").alias("received_at"),
         f.max("received_at").alias("newest"),
     )
-    found = by_number.groupBy(ROUTE, "venue", "by_id", "scope").agg(
+    found = by_number.groupBy(ROUTE, "venue", "numbered_by", "scope").agg(
         f.sum("rows").alias("rows"), *span_figures(f.count("*")), f.unix_micros(f.max("newest")).alias("newest_us")
     )
     routes: dict[str, int] = {}

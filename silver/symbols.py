@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
@@ -29,22 +29,25 @@ class Symbols:
 
     Args:
         binance_quotes: quote assets of Binance, longest first.
+        bybit_quotes: quote assets of Bybit, spot and linear, longest first.
+        bybit_suffixes: quote asset by the ending of a name that does not show it.
         coincap_assets: ticker by CoinCap slug.
         coingecko_ids: ticker by CoinGecko id.
     """
 
     binance_quotes: tuple[str, ...]
+    bybit_quotes: tuple[str, ...]
+    bybit_suffixes: Mapping[str, str]
     coincap_assets: Mapping[str, str]
     coingecko_ids: Mapping[str, str]
 
     def of_binance(self, name: str) -> Pair | None:
         """Split a name like BTCUSDT at the longest known quote; None when there is none."""
-        for quote in self.binance_quotes:
-            base = name.removesuffix(quote)
-            if base and base != name:
-                # Names are capitals and digits of any script: no separators, no marks, no small letters.
-                return Pair(base, quote) if base.isalnum() and base == base.upper() else None
-        return None
+        return _split(name, {quote: quote for quote in self.binance_quotes})
+
+    def of_bybit(self, name: str) -> Pair | None:
+        """Split a name like BTCUSDT, or BTCPERP (settled in USDC); None for a dated contract like BTC-25DEC26."""
+        return _split(name, {**self.bybit_suffixes, **{quote: quote for quote in self.bybit_quotes}})
 
     def of_coincap(self, base_slug: str, quote_slug: str) -> Pair | None:
         """Translate a pair of slugs like bitcoin, tether; None when one is unknown."""
@@ -64,11 +67,26 @@ def _in_dollars(ticker: str | None) -> Pair | None:
     return None if ticker is None else Pair(ticker, "USD")
 
 
+def _split(name: str, quotes: Mapping[str, str]) -> Pair | None:
+    """Split a name at the first ending that fits, longest first; the mapping gives the quote that it stands for."""
+    for ending, quote in quotes.items():
+        base = name.removesuffix(ending)
+        if base and base != name:
+            # Names are capitals and digits of any script: no separators, no marks, no small letters.
+            return Pair(base, quote) if base.isalnum() and base == base.upper() else None
+    return None
+
+
 @lru_cache(maxsize=1)
 def load_symbols() -> Symbols:
     """Read conf/symbols.yml."""
     tables = yaml.safe_load((resources.files("conf") / "symbols.yml").read_text(encoding="utf-8"))
-    quotes = sorted(map(str, tables["binance"]["quotes"]), key=lambda quote: (-len(quote), quote))
+    bybit = tables["bybit"]
     assets = {str(slug): str(ticker) for slug, ticker in tables["coincap"]["assets"].items()}
+    suffixes = {str(suffix): str(quote) for suffix, quote in bybit["suffixes"].items()}
     ids = {str(coin_id): str(ticker) for coin_id, ticker in tables["coingecko"]["ids"].items()}
-    return Symbols(tuple(quotes), assets, ids)
+    return Symbols(_longest_first(tables["binance"]["quotes"]), _longest_first(bybit["quotes"]), suffixes, assets, ids)
+
+
+def _longest_first(quotes: Iterable[object]) -> tuple[str, ...]:
+    return tuple(sorted(map(str, quotes), key=lambda quote: (-len(quote), quote)))

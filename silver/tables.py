@@ -84,13 +84,14 @@ TRADES = Table(
     comment="Every trade once, exact, with where it came from.",
     schema=StructType(
         [
-            column("venue", StringType(), "the market: binance, coincap-bitso, ..."),
+            column("venue", StringType(), "the market: binance, bybit-spot, coincap-bitso, ..."),
             column("symbol", StringType(), "canonical BASE-QUOTE, e.g. BTC-USDT"),
             column("trade_key", StringType(), "the venue's id, else session:sequence:row"),
             column("base", StringType(), "base asset"),
             column("quote", StringType(), "quote asset"),
             column("venue_symbol", StringType(), "the venue's own name of the symbol"),
             column("trade_id", LongType(), "the venue's numeric id, where it has one"),
+            column("venue_sequence", LongType(), "the venue's own order of trades, where it has one (Bybit seq)"),
             column("side", StringType(), "buy or sell, of the taker"),
             column("price", PRICE, "in quote units"),
             column("quantity", QUANTITY, "in base units"),

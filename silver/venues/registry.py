@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from silver.venues.binance import BINANCE
+from silver.venues.bybit import BYBIT
 from silver.venues.coincap import COINCAP, COINCAP_PRICES
 from silver.venues.coingecko import COINGECKO
 from silver.venues.venue import Venue
 
-VENUES: tuple[Venue, ...] = (BINANCE, COINCAP, COINCAP_PRICES, COINGECKO)
+VENUES: tuple[Venue, ...] = (BINANCE, BYBIT, COINCAP, COINCAP_PRICES, COINGECKO)
 
 
 def venue_named(header: str) -> Venue | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from silver.rows import Frame, ParsedRow
+from silver.symbols import Pair
 
 Parser = Callable[[Frame, Any], list[ParsedRow]]
 
@@ -39,6 +40,7 @@ class Venue:
         texts: channels that are no JSON; their parsers are given the bytes.
         canonical_trade: builds the fast path of its channel `trade`, if it has one.
         ids_rise_by_one: whether an id that is missing between two others is a trade that was not heard.
+        pair_of: reads the venue's name of a symbol in our own markers of time, if they name any.
     """
 
     source: str
@@ -47,6 +49,7 @@ class Venue:
     texts: frozenset[str] = frozenset()
     canonical_trade: Callable[[], CanonicalTrade] | None = None
     ids_rise_by_one: bool = False
+    pair_of: Callable[[str], Pair | None] | None = None
 
 
 def canonical_digits(whole: int, fraction: int) -> str:

@@ -15,7 +15,7 @@ MINUTE = timedelta(minutes=1)
 T0 = datetime(2024, 8, 9, 0, 0, tzinfo=UTC)
 TRADE_SCHEMA = (
     "venue string, symbol string, trade_id long, side string, price decimal(24,12), quantity decimal(24,8),"
-    " event_time timestamp, session_id string, sequence long, row int"
+    " event_time timestamp, session_id string, sequence long, row int, venue_sequence long, trade_key string"
 )
 BAR_SCHEMA = "venue string, symbol string, minute timestamp, average_price decimal(28,16)"
 
@@ -34,11 +34,16 @@ class Trade:
     session_id: str
     sequence: int
     row: int
+    venue_sequence: int | None = None
+    trade_key: str = ""
 
     @property
     def place(self) -> tuple[Any, ...]:
-        by_id = (self.trade_id,) if self.trade_id is not None else (self.session_id, self.sequence, self.row)
-        return (self.event_time, *by_id)
+        if self.trade_id is not None:
+            return self.event_time, self.trade_id
+        if self.venue_sequence is not None:
+            return self.event_time, self.venue_sequence, self.trade_key
+        return self.event_time, self.session_id, self.sequence, self.row
 
 
 def half_up(value: Fraction, decimals: int) -> Decimal:

@@ -61,11 +61,11 @@ def trade(price: str, *, quantity: str = "1", us: int = 0, **over: Any) -> Trade
 
 @st.composite
 def _trades(draw: st.DrawFn) -> list[Trade]:
-    has_ids = {"A": True, "B": False}
+    numbered_by = {"A": "trade_id", "B": "sequence", "C": "venue_sequence"}
     numbers = st.sampled_from([0, 1, 2, 3, 65_535, 65_536, 2**21 - 1, 2**21, 2**37 - 1, 2**37, BIG, 2**46])
     found = {}
     for _ in range(draw(st.integers(1, 60))):
-        symbol = draw(st.sampled_from(sorted(has_ids)))
+        symbol = draw(st.sampled_from(sorted(numbered_by)))
         price = Decimal(draw(st.integers(1, 10 ** draw(st.integers(1, 24)) - 1))).scaleb(-12)
         most = min(10**24 - 1, int(Decimal(10) ** 12 / price * 10**8))
         quantity = Decimal(draw(st.integers(1, max(1, min(most, 10 ** draw(st.integers(1, 24)) - 1))))).scaleb(-8)
@@ -73,7 +73,7 @@ def _trades(draw: st.DrawFn) -> list[Trade]:
         one = Trade(
             venue="venue",
             symbol=symbol,
-            trade_id=draw(numbers) if has_ids[symbol] else None,
+            trade_id=draw(numbers) if numbered_by[symbol] == "trade_id" else None,
             side=draw(st.sampled_from(["buy", "sell"])),
             price=price,
             quantity=quantity,
@@ -81,8 +81,10 @@ def _trades(draw: st.DrawFn) -> list[Trade]:
             session_id=draw(st.sampled_from(["", "01J", "01K", "01Ka"])),
             sequence=draw(numbers),
             row=draw(st.sampled_from([0, 1, 65_535, 65_536, 2**31 - 1])),
+            venue_sequence=draw(numbers) if numbered_by[symbol] == "venue_sequence" else None,
+            trade_key=draw(st.sampled_from(["7", "10", "a", "b-1"])),
         )
-        found[symbol, one.trade_id or 0, one.session_id, one.sequence, one.row] = one
+        found[symbol, one.place] = one
     return list({t.place: t for t in found.values()}.values())
 
 
@@ -112,7 +114,9 @@ def test_the_frame_has_the_columns_of_the_table(spark: SparkSession) -> None:
         assert ONE_MINUTE_BARS.differences(made) == ["revised_at is missing"]
 
 
-def test_open_and_close_follow_time_then_id_as_a_number_then_session_sequence_and_row(spark: SparkSession) -> None:
+def test_open_and_close_follow_time_then_id_as_a_number_else_the_venues_order_else_the_place(
+    spark: SparkSession,
+) -> None:
     by_id = [
         trade("10", us=5, trade_id=9),
         trade("11", us=5, trade_id=10),  # as text it would stand before 9
@@ -128,9 +132,17 @@ def test_open_and_close_follow_time_then_id_as_a_number_then_session_sequence_an
         trade("23", symbol="ETH-USDT", session_id="b", sequence=2, row=65_536),
         trade("24", symbol="ETH-USDT", session_id="b", sequence=2, row=65_535),
     ]
-    found = {key[1]: bar for key, bar in collected(one_minute_bars(frame(spark, by_id + by_place))).items()}
+    by_order = [
+        trade("30", symbol="SOL-USDT", venue_sequence=9, trade_key="b", session_id="z"),
+        trade("31", symbol="SOL-USDT", venue_sequence=9, trade_key="a", session_id="y", sequence=7),
+        trade("32", symbol="SOL-USDT", venue_sequence=10, trade_key="a", session_id="a"),
+        trade("33", symbol="SOL-USDT", venue_sequence=10, trade_key="c", session_id="a", row=1),
+        trade("34", symbol="SOL-USDT", venue_sequence=10, trade_key="b", session_id="a", row=2),
+    ]
+    found = {key[1]: bar for key, bar in collected(one_minute_bars(frame(spark, by_id + by_place + by_order))).items()}
     assert (found["BTC-USDT"]["open"], found["BTC-USDT"]["close"]) == (15, 13)
     assert (found["ETH-USDT"]["open"], found["ETH-USDT"]["close"]) == (22, 23)
+    assert (found["SOL-USDT"]["open"], found["SOL-USDT"]["close"]) == (31, 33)
 
 
 def test_a_minute_has_both_its_edges_and_none_of_the_next(spark: SparkSession) -> None:
