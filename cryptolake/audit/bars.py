@@ -26,6 +26,8 @@ _TRADE_COLUMNS = {
     "minute": pa.int64(),
     "event_us": pa.int64(),
     "trade_id": pa.int64(),
+    "venue_sequence": pa.int64(),
+    "trade_key": pa.string(),
     "session_id": pa.string(),
     "sequence": pa.int64(),
     "row": pa.int32(),
@@ -256,18 +258,25 @@ def _candle_bars(candles: Any) -> Iterator[tuple[int, Bar]]:
 
 
 def _order(trades: Any) -> Ints:
-    """Sort by minute, then event time, then trade id as a number, else session, sequence and row."""
-    sessions = trades["session_id"].combine_chunks().fill_null("")
-    names = pa.array(sorted(set(sessions.unique().to_pylist())))
+    """Sort by minute, event time, then trade id as a number, else the venue's order and key, else as received."""
+    ordered = pa.compute.is_valid(trades["venue_sequence"])
     keys = [
         _filled(trades["row"]),
         _filled(trades["sequence"]),
-        _filled(pa.compute.index_in(sessions, value_set=names)),
+        _rank(trades["session_id"]),
+        _rank(pa.compute.if_else(ordered, trades["trade_key"], None)),
+        _filled(trades["venue_sequence"]),
         _filled(trades["trade_id"]),
         _filled(trades["event_us"]),
         _filled(trades["minute"]),
     ]
     return np.lexsort(keys)
+
+
+def _rank(texts: Any) -> Ints:
+    texts = texts.combine_chunks().fill_null("")
+    names = pa.array(sorted(set(texts.unique().to_pylist())), pa.string())
+    return _filled(pa.compute.index_in(texts, value_set=names))
 
 
 def _filled(column: Any) -> Ints:

@@ -13,7 +13,8 @@ import pyarrow.compute as pc
 
 from cryptolake.audit.heard import Heard
 from cryptolake.audit.id_gaps import Lost
-from cryptolake.audit.judge import Bad, Frame, Judge, Judged
+from cryptolake.audit.judge import Judge
+from cryptolake.audit.judged import Bad, Frame, Judged
 from cryptolake.audit.kinds import KINDS, TIME, Kind
 from cryptolake.audit.places import Bools, Places, offset_of, stream_of
 from cryptolake.audit.quarantine import Quarantine, digest_of

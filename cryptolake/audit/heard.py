@@ -12,11 +12,12 @@ _LEAST, _GREATEST = -(2**63), 2**63 - 1
 
 
 class Heard:
-    """Least and greatest trade id of every symbol, least and greatest event time of every venue."""
+    """Least and greatest trade id and first time of every symbol, least and greatest event time of every venue."""
 
     def __init__(self) -> None:
         self._ids: dict[tuple[str, str], tuple[int, int]] = {}
         self._times: dict[str, tuple[int, int]] = {}
+        self._first: dict[tuple[str, str], int] = {}
 
     def take(self, kind: Kind, expected: Any) -> None:
         """Look at rows that bronze holds."""
@@ -36,12 +37,17 @@ class Heard:
             if row["id_min"] is not None:
                 low, high = self._ids.get((venue, symbol), (_GREATEST, _LEAST))
                 self._ids[venue, symbol] = min(low, row["id_min"]), max(high, row["id_max"])
+            self._first[venue, symbol] = min(row["time_min"], self._first.get((venue, symbol), _GREATEST))
             low, high = self._times.get(venue, (_GREATEST, _LEAST))
             self._times[venue] = min(low, row["time_min"]), max(high, row["time_max"])
 
     def ids(self, venue: str, symbol: str) -> tuple[int, int] | None:
         """Least and greatest trade id of a symbol; None when nothing of it was heard."""
         return self._ids.get((venue, symbol))
+
+    def first_us(self, venue: str, symbol: str) -> int:
+        """Least event time of a symbol; later than any when nothing of it was heard."""
+        return self._first.get((venue, symbol), _GREATEST)
 
     def times_us(self, venue: str) -> tuple[int, int] | None:
         """Least and greatest event time of a venue; None when nothing of it was heard."""

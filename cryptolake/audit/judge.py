@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from cryptolake.audit import fields, symbols
+from cryptolake.audit.bybit import bybit_rows, bybit_trade, not_bybit
 from cryptolake.audit.fields import BadField
+from cryptolake.audit.judged import Bad, Frame, Judged
 from cryptolake.audit.strict_json import Malformed, StrictJson, flaw, has_repeated_key
 
 COINCAP = "coincap-"
@@ -21,54 +22,7 @@ _TICKER_NUMBERS = (
 _CANDLE_FIELDS = 12
 _DUMP_COLUMNS, _DUMP_COLUMNS_NEEDED = 7, 6
 DUMP = "trade_dump"
-
-
-class Frame(NamedTuple):
-    """A row of bronze.frames; a header that was missing or garbled is None."""
-
-    venue: str | None
-    channel: str | None
-    key: str | None
-    session_id: str | None
-    sequence: int | None
-    received_us: int | None
-    origin: str | None
-    payload: bytes
-
-
-class Bad(NamedTuple):
-    """A row that belongs into quarantine; `frame` is the frame's place in the run."""
-
-    frame: int
-    row: int
-    why: str
-
-
-@dataclass
-class Judged:
-    """What a run of frames must have become; `index` is the frame's place in the run, numbers are decimal text.
-
-    Args:
-        trades: (index, row, venue_symbol, trade_key, trade_id, side, price, quantity, event time us).
-        candles: (index, row, venue_symbol, minute us, open, high, low, close, volume, buy_volume, amount, trade_count).
-        gaps: (index, row, from us, to us, reason).
-        lost: (venue symbol, first id, last id) that the venue no longer has.
-        tickers: (index, row, and what `kinds.TICKERS` names as parsed).
-        prices: (index, row, venue_symbol, updated us, price, volume_24h, change_24h_pct, market_cap).
-        bad: rows for quarantine.
-        arrays: frames of many rows; of all others the frame and its row 0 are the same.
-        control: how many frames go no further.
-    """
-
-    trades: list[tuple[Any, ...]] = field(default_factory=list)
-    candles: list[tuple[Any, ...]] = field(default_factory=list)
-    gaps: list[tuple[Any, ...]] = field(default_factory=list)
-    lost: list[tuple[str, int, int]] = field(default_factory=list)
-    tickers: list[tuple[Any, ...]] = field(default_factory=list)
-    prices: list[tuple[Any, ...]] = field(default_factory=list)
-    bad: list[Bad] = field(default_factory=list)
-    arrays: list[int] = field(default_factory=list)
-    control: int = 0
+_BYBIT_VENUES = ("bybit-spot", "bybit-linear")
 
 
 class Judge:
@@ -93,7 +47,7 @@ class Judge:
             into.bad.append(Bad(index, -1, str(error)))
             return
         try:
-            values, one = _rows(document, read)
+            values, one = _rows(frame, document, read)
         except BadField as error:
             into.bad.append(Bad(index, -1, str(error)))
             return
@@ -117,9 +71,12 @@ class _Reader(NamedTuple):
     single: _Read
     each: _Read | None = None
     member: _Read | None = None  # takes the name and the value
+    inside: Callable[[Frame, Any], list[Any]] | None = None  # finds the rows of `each` where the document is no list
 
 
-def _rows(document: Any, read: _Reader) -> tuple[list[Any], _Read]:
+def _rows(frame: Frame, document: Any, read: _Reader) -> tuple[list[Any], _Read]:
+    if read.inside is not None and read.each is not None:
+        return read.inside(frame, document), read.each
     if isinstance(document, list) and read.each is not None:
         return document, read.each
     if isinstance(document, dict) and read.member is not None:
@@ -183,7 +140,7 @@ def _binance_trade(index: int, row: int, frame: Frame, name: str, found: list[An
     price, quantity = fields.price_and_quantity(fields.text_number(found[1]), fields.text_number(found[2]))
     moment = fields.event_time_us(found[3], frame.received_us or 0, micros=True)
     side = "sell" if fields.flag(found[4]) else "buy"
-    into.trades.append((index, row, name, str(number), number, side, price, quantity, moment))
+    into.trades.append((index, row, name, str(number), number, None, side, price, quantity, moment))
 
 
 def _dump(index: int, frame: Frame, into: Judged) -> None:
@@ -243,7 +200,7 @@ def _coincap_trade(index: int, row: int, frame: Frame, value: Any, into: Judged)
     price, quantity = fields.price_and_quantity(*numbers)
     moment = fields.event_time_us(trade.get("timestamp"), frame.received_us or 0, micros=False)
     key = f"{frame.session_id}:{frame.sequence}:{row}"
-    into.trades.append((index, row, f"{base}-{quote}", key, None, side, price, quantity, moment))
+    into.trades.append((index, row, f"{base}-{quote}", key, None, None, side, price, quantity, moment))
 
 
 def _binance_ticker(index: int, row: int, frame: Frame, value: Any, into: Judged) -> None:
@@ -316,7 +273,15 @@ def _disconnect(index: int, row: int, frame: Frame, value: Any, into: Judged) ->
         raise BadField("not_a_disconnect")
     if end > (frame.received_us or 0) + fields.LATEST_AHEAD_US:
         raise BadField("time_out_of_range")
-    into.gaps.append((index, row, start, end, fields.text(marker.get("reason"))))
+    name = "*" if "symbol" not in marker else _canonical(frame, fields.text(marker["symbol"]))
+    into.gaps.append((index, row, name, start, end, fields.text(marker.get("reason"))))
+
+
+def _canonical(frame: Frame, venue_symbol: str) -> str:
+    pair = symbols.of_bybit(venue_symbol) if str(frame.venue) in _BYBIT_VENUES else None
+    if pair is None:  # the markers of no other venue name symbols
+        raise BadField("unknown_symbol")
+    return "-".join(pair)
 
 
 def _binance_marker(index: int, row: int, frame: Frame, value: Any, into: Judged) -> None:
@@ -340,8 +305,10 @@ _BINANCE = {
     DUMP: _Reader(_array_wanted),
 }
 _COINCAP_EXCHANGE = {"trade": _Reader(_coincap_trade), "gap": _Reader(_disconnect)}
+_BYBIT = {"trade": _Reader(not_bybit, bybit_trade, inside=bybit_rows), "gap": _Reader(_disconnect)}
 _READERS = {
     "binance": _BINANCE,
+    **dict.fromkeys(_BYBIT_VENUES, _BYBIT),
     "coincap": {"price": _Reader(_object_wanted, member=_coincap_price), "gap": _Reader(_disconnect)},
     "coingecko": {"price": _Reader(_object_wanted, _coingecko_market, _coingecko_simple), "gap": _Reader(_disconnect)},
 }

@@ -59,7 +59,7 @@ class Kind:
     @property
     def stored_schema(self) -> Any:
         """Columns of what silver holds: place, symbol, and those compared."""
-        return pa.schema([("place", pa.int64()), ("symbol", pa.string()), *self.columns.items()])
+        return pa.schema({"place": pa.int64(), "symbol": pa.string(), **self.columns}.items())
 
     def spread(self, batch: Any) -> Ints:
         """A number per row that all rows of one key share, to divide the rows by."""
@@ -82,6 +82,7 @@ TRADES = Kind(
         "venue_symbol": pa.string(),
         "trade_key": pa.string(),
         "trade_id": pa.int64(),
+        "venue_sequence": pa.int64(),
         "side": pa.string(),
         "price": PRICE,
         "quantity": QUANTITY,
@@ -115,9 +116,9 @@ CANDLES = Kind(
 
 GAPS = Kind(
     table="silver.gaps",
-    parsed={"from_time": TIME, "to_time": TIME, "reason": pa.string()},
+    parsed={"symbol": pa.string(), "from_time": TIME, "to_time": TIME, "reason": pa.string()},
     carried={"venue": pa.string(), "topic": pa.string()},
-    key=("venue", "from_time"),
+    key=("venue", "symbol", "from_time"),
     content=("to_time", "reason"),
     spread_by=("from_time",),
 )

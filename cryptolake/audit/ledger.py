@@ -16,16 +16,20 @@ from cryptolake.audit.heard import Heard
 from cryptolake.audit.kinds import PRICE, QUANTITY, TIME
 from cryptolake.audit.result import CheckResult, Tally
 from cryptolake.audit.spill import Spill
+from cryptolake.audit.symbols import base_and_quote
 from lakehouse.errors import CryptolakeError
 from lakehouse.settings import AuditSettings, Settings
 
 _CHUNK = 50_000
 _US = 1_000_000
+_TIMED = ("bybit", "coincap")  # sources whose losses are told by times
+_Disconnects = dict[tuple[str, str], list[tuple[int, int]]]
 _NEVER_SENT = "stalled"  # the simulator's word for a trade that no open connection was given
 _FIELDS = {
     "venue": pa.string(),
     "venue_symbol": pa.string(),
     "trade_id": pa.int64(),
+    "trade_key": pa.string(),
     "side": pa.string(),
     "price": PRICE,
     "quantity": QUANTITY,
@@ -33,15 +37,16 @@ _FIELDS = {
 }
 _SCHEMA = pa.schema([*_FIELDS.items(), ("count", pa.int64()), ("never_sent", pa.int64()), ("at_us", pa.int64())])
 _NAMES = ("venue", "symbol", "id", "side", "price", "quantity", "event_time_us")
-Gaps = Iterable[tuple[str, int, int]]
+Gaps = Iterable[tuple[str, str, int, int]]
 
 
 class Ledger:
     """The ledger, its trades put aside in parts, and the two checks.
 
     Binance: silver holds every trade of the ledger exactly once with equal fields, from the first one heard of its
-    symbol to the last moment at which the venue was heard. CoinCap: silver holds nothing else, each at most as often
-    as the ledger, and what is missing lies in a recorded disconnect, or before the first or after the last frame.
+    symbol to the last moment at which the venue was heard. CoinCap and Bybit, whose ids do not rise by one: silver
+    holds nothing else, each at most as often as the ledger, and what is missing lies in a recorded disconnect, or
+    before the first or after the last frame. Bybit's trades are told apart by their keys, CoinCap's by their fields.
 
     Args:
         path: JSON lines with venue, symbol, id, price, quantity, side, event_time_us and fault; `at_us`, where the
@@ -71,18 +76,21 @@ class Ledger:
         self._lost = lost
         self._live_us = {
             source: self._settings.ledger_live_s * _US if collector_runs(settings.home, source) else 0
-            for source in ("binance", "coincap")
+            for source in ("binance", *_TIMED)
         }
         self._with_ids = Spill(folder, "ledger.ids", _SCHEMA, parts)
         self._without_ids = Spill(folder, "ledger.times", _SCHEMA, parts)
         self._binance = Tally(
             "ledger binance", "silver has every trade exactly once, equal in every field", self._settings.examples
         )
-        self._coincap = Tally(
-            "ledger coincap",
-            "silver has no other trade, and what it lacks lies in disconnects",
-            self._settings.examples,
-        )
+        self._timed = {
+            source: Tally(
+                f"ledger {source}",
+                "silver has no other trade, and what it lacks lies in disconnects",
+                self._settings.examples,
+            )
+            for source in _TIMED
+        }
         for batch in _read(path):
             self._put(batch)
 
@@ -105,20 +113,25 @@ class Ledger:
         self._settle_ids(_unbalanced(pa.concat_tables([ledger, silver])), in_flight)
 
     def results(self, gaps: Gaps) -> list[CheckResult]:
-        """Compare the trades without ids and close the checks.
+        """Compare the trades without ids that rise by one, and close the checks.
 
         Args:
-            gaps: venue, start and end (us) of every recorded disconnect.
+            gaps: venue, symbol or *, start and end (us) of every recorded disconnect.
         """
-        disconnects: dict[str, list[tuple[int, int]]] = {}
-        for venue, start, end in gaps:
-            disconnects.setdefault(venue, []).append((start, end))
+        disconnects: _Disconnects = {}
+        for venue, symbol, start, end in gaps:
+            disconnects.setdefault((venue, symbol), []).append((start, end))
         for part in range(self._without_ids.parts):
             rows = self._without_ids.read(part)
-            self._coincap.count(int(pc.sum(pc.equal(rows["count"], 1)).as_py() or 0))
+            said = rows.filter(pc.equal(rows["count"], 1)).group_by("venue").aggregate([([], "count_all")])
+            for row in said.to_pylist():
+                self._tally(row["venue"]).count(row["count_all"])
             for row in _unbalanced(rows):
-                self._settle_time(row, disconnects)
-        return [self._binance.result(), self._coincap.result()]
+                self._settle_time(self._tally(row["venue"]), row, disconnects)
+        return [self._binance.result(), *(tally.result() for tally in self._timed.values())]
+
+    def _tally(self, venue: str) -> Tally:
+        return self._timed[venue.partition("-")[0]]
 
     def _put(self, rows: Any) -> None:
         """Put rows aside: of one key in the same part as in silver, without an id by time."""
@@ -165,27 +178,31 @@ class Ledger:
             return None if row["venue_symbol"] in self._collected else "of symbols that are not collected"
         return "before the first one heard of their symbol" if row["trade_id"] < ids[0] else None
 
-    def _settle_time(self, row: dict[str, Any], disconnects: dict[str, list[tuple[int, int]]]) -> None:
+    def _settle_time(self, tally: Tally, row: dict[str, Any], disconnects: _Disconnects) -> None:
         missing = row["count_sum"]
         if missing < 0:
-            self._coincap.fail(-missing, [f"{_text(row)}: {-missing} more in silver than in the ledger"])
+            tally.fail(-missing, [f"{_text(row)}: {-missing} more in silver than in the ledger"])
             return
         venue, moment = row["venue"], _us(row)
         slack = int(self._settings.gap_slack_s * _US)
         times = self._heard.times_us(venue)
         at_us = row["at_us_max"] or moment
-        if any(start - slack <= at_us <= end + slack for start, end in disconnects.get(venue, ())):
-            self._coincap.note("lost in recorded disconnects", missing)
+        symbol = "-".join(base_and_quote(venue, row["venue_symbol"]) or ())
+        lost = [span for name in ("*", symbol) for span in disconnects.get((venue, name), ())]
+        if any(start - slack <= at_us <= end + slack for start, end in lost):
+            tally.note("lost in recorded disconnects", missing)
         elif times is None:
-            self._coincap.note("of a venue never heard", missing)
+            tally.note("of a venue never heard", missing)
         elif moment < times[0] + slack:
-            self._coincap.note("before the first frame heard", missing)
-        elif moment > times[1] - slack - self._live_us["coincap"]:
-            self._coincap.note("after the last frame heard", missing)
+            tally.note("before the first frame heard", missing)
+        elif moment > times[1] - slack - self._live_us[venue.partition("-")[0]]:
+            tally.note("after the last frame heard", missing)
+        elif row["trade_key"] is not None and moment < self._heard.first_us(venue, row["venue_symbol"]):
+            tally.note("before the first one heard of their symbol", missing)
         elif missing <= row["never_sent_sum"]:
-            self._coincap.note("never sent by the venue (stalled)", missing)
+            tally.note("never sent by the venue (stalled)", missing)
         else:
-            self._coincap.fail(missing, [f"{_text(row)}: lost outside of every recorded disconnect"])
+            tally.fail(missing, [f"{_text(row)}: lost outside of every recorded disconnect"])
 
 
 def collector_runs(home: Path, source: str) -> bool:
@@ -221,11 +238,13 @@ def _entry(path: Path, number: int, line: bytes) -> tuple[Any, ...]:
 
 def _batch(entries: list[tuple[Any, ...]]) -> Any:
     venue, symbol, number, side, price, quantity, moment, fault, at_us = zip(*entries, strict=True)
+    keyed = [isinstance(one, str) for one in number]  # Bybit's ids are text
     columns = [
         pa.array(venue, pa.string()),
         # CoinCap's pair of slugs is bitcoin/tether here and bitcoin-tether in silver.
         pa.array([name.replace("/", "-") for name in symbol], pa.string()),
-        pa.array(number, pa.int64()),
+        pa.array([None if key else one for key, one in zip(keyed, number, strict=True)], pa.int64()),
+        pa.array([one if key else None for key, one in zip(keyed, number, strict=True)], pa.string()),
         pa.array(side, pa.string()),
         pc.cast(pa.array(price, pa.string()), PRICE),
         pc.cast(pa.array(quantity, pa.string()), QUANTITY),
@@ -238,7 +257,9 @@ def _batch(entries: list[tuple[Any, ...]]) -> Any:
 
 
 def _counted(rows: Any, count: int) -> Any:
-    columns = [rows[name] for name in _FIELDS]
+    # A key of our own making, as CoinCap's, stands in no ledger.
+    keys = pc.if_else(pc.is_valid(rows["venue_sequence"]), rows["trade_key"], None)
+    columns = [keys if name == "trade_key" else rows[name] for name in _FIELDS]
     columns += [pa.array([count] * rows.num_rows, pa.int64()), pa.array([0] * rows.num_rows, pa.int64())]
     columns.append(pa.nulls(rows.num_rows, pa.int64()))
     return pa.Table.from_arrays(columns, schema=_SCHEMA)
@@ -260,5 +281,8 @@ def _us(row: dict[str, Any]) -> int:
 
 
 def _text(row: dict[str, Any]) -> str:
-    what = [row[name] for name in ("venue", "venue_symbol", "trade_id", "side", "price", "quantity", "event_time")]
+    what = [
+        row[name]
+        for name in ("venue", "venue_symbol", "trade_id", "trade_key", "side", "price", "quantity", "event_time")
+    ]
     return " ".join(str(part) for part in what if part is not None)

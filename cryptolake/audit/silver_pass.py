@@ -60,7 +60,7 @@ class SilverPass:
         self.naming = NamingCheck(examples)
         self.id_gaps = id_gaps.IdGapsCheck(int((gap_open_s + limits.gap_slack_s) * 1_000_000), examples)
         self.spills: dict[Kind, Spill] = {}
-        self.gaps: list[tuple[str, int, int]] = []
+        self.gaps: list[tuple[str, str, int, int]] = []
         self._places = places
         self._batch_bytes = batch_bytes
         self._folder = folder
@@ -101,5 +101,6 @@ class SilverPass:
 
     def _keep_gaps(self, batch: Any) -> None:
         times = (batch.column(name).cast(pa.int64()).to_pylist() for name in ("from_time", "to_time"))
-        rows = zip(batch.column("venue").to_pylist(), *times, strict=True)
+        names = (batch.column(name).to_pylist() for name in ("venue", "symbol"))
+        rows = zip(*names, *times, strict=True)
         self.gaps += [row for row in rows if None not in row]

@@ -13,12 +13,14 @@ import yaml
 @lru_cache(maxsize=4096)
 def of_binance(name: str) -> tuple[str, str] | None:
     """Split a name such as BTCUSDT into base and the longest quote asset it ends with; None when there is none."""
-    fitting = [quote for quote in _tables()["binance"]["quotes"] if name.endswith(quote) and name != quote]
-    if not fitting:
-        return None
-    quote = max(fitting, key=len)
-    base = name[: -len(quote)]
-    return (base, quote) if base.isalnum() and base.upper() == base else None
+    return _split(name, {quote: quote for quote in _tables()["binance"]["quotes"]})
+
+
+@lru_cache(maxsize=4096)
+def of_bybit(name: str) -> tuple[str, str] | None:
+    """Split a name such as BTCUSDT, or BTCPERP, whose quote the tables tell; None when there is none."""
+    tables = _tables()["bybit"]
+    return _split(name, {**{quote: quote for quote in tables["quotes"]}, **tables["suffixes"]})
 
 
 @lru_cache(maxsize=4096)
@@ -38,11 +40,22 @@ def base_and_quote(venue: str, venue_symbol: str) -> tuple[str, str] | None:
     """Give the tickers of a symbol as silver names it: BTCUSDT, bitcoin-tether at CoinCap, bitcoin in dollars."""
     if venue in ("coincap", "coingecko"):
         return in_dollars(venue, venue_symbol)
+    if venue.startswith("bybit-"):
+        return of_bybit(venue_symbol)
     if not venue.startswith("coincap-"):
         return of_binance(venue_symbol)
     parts = venue_symbol.split("-")
     splits = (("-".join(parts[:i]), "-".join(parts[i:])) for i in range(1, len(parts)))
     return next((pair for base, quote in splits if (pair := of_coincap(base, quote))), None)
+
+
+def _split(name: str, quotes: Mapping[str, str]) -> tuple[str, str] | None:
+    fitting = [ending for ending in quotes if name.endswith(ending) and name != ending]
+    if not fitting:
+        return None
+    ending = max(fitting, key=len)
+    base = name[: -len(ending)]
+    return (base, str(quotes[ending])) if base.isalnum() and base.upper() == base else None
 
 
 @lru_cache(maxsize=1)

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from lake_by_hand import START_US, binance_frame, candle
 
-from cryptolake.audit.judge import Frame, Judge, Judged
+from cryptolake.audit.judge import Judge
+from cryptolake.audit.judged import Frame, Judged
 from silver import rows as silver_rows
 from silver.parse import parse_frame
 
@@ -29,6 +30,14 @@ LOST = '{"kind":"unrecoverable","symbol":"BTCUSDT","from_id":7,"to_id":9}'
 DUMP = (
     f"8,61837.63000000,0.02000000,1.0,{START_US // 1000},True,True\n"
     f"9,61837.6,0.5,1.0,{START_US + 7},False,True\r\n10,1,2,3,{START_US},true,False\n"
+)
+BYBIT = (
+    f'{{"T":{START_US // 1000},"s":"BTCUSDT","S":"Buy","v":"0.004","p":"65114.20","L":"PlusTick","i":"a9-8",'
+    '"BT":false,"RPI":true,"seq":753843954913}'
+)
+BYBIT_REST = (
+    '{"execId":"2290000001189048101","symbol":"BTCUSDT","price":"4.0","size":"12.0","side":"Sell",'
+    f'"time":"{START_US // 1000}","isBlockTrade":false,"isRPITrade":false,"seq":"7"}}'
 )
 HEADERS: dict[str, Any] = {
     "venue": "binance",
@@ -52,6 +61,14 @@ def coincap(payload: str, **headers: Any) -> Judged:
     return judged(payload, **{"venue": "coincap-bitso", **headers})
 
 
+def bybit_frame(*trades: str) -> str:
+    return f'{{"topic":"publicTrade.BTCUSDT","type":"snapshot","ts":{START_US // 1000},"data":[{",".join(trades)}]}}'
+
+
+def bybit_page(*trades: str) -> str:
+    return f'{{"retCode":0,"retMsg":"OK","result":{{"category":"spot","list":[{",".join(trades)}]}},"time":1}}'
+
+
 def with_fields(frame: str, **fields: str) -> str:
     """Replace the text of fields; an empty one takes the field away."""
     content = {key: json.dumps(value) for key, value in json.loads(frame).items()} | fields
@@ -64,7 +81,7 @@ def why(found: Judged) -> list[tuple[int, str]]:
 
 
 def test_a_binance_trade() -> None:
-    raw = (0, 0, "BTCUSDT", "7", 7, "sell", "61837.63000000", "0.02000000", START_US)
+    raw = (0, 0, "BTCUSDT", "7", 7, None, "sell", "61837.63000000", "0.02000000", START_US)
     assert judged(GOOD).trades == [raw]
     assert judged(f'{{"stream":"btcusdt@trade","data":{GOOD}}}').trades == [raw]
     assert judged(with_fields(GOOD, b="1", a="2", X='"MARKET"')).trades == [raw]
@@ -73,7 +90,7 @@ def test_a_binance_trade() -> None:
 
 def test_lines_of_a_dump() -> None:
     found = judged(DUMP, channel="trade_dump")
-    assert [(row[1], row[4], row[5], row[8]) for row in found.trades] == [
+    assert [(row[1], row[4], row[6], row[9]) for row in found.trades] == [
         (0, 8, "sell", START_US), (1, 9, "buy", START_US + 7), (2, 10, "sell", START_US)
     ]  # fmt: skip
     bad = judged("8,1,2,3\n" + DUMP.replace("False", "no", 1) + "007,1,2,3,1,True,True\n", channel="trade_dump")
@@ -88,11 +105,11 @@ def test_lost_ids() -> None:
 
 
 def test_a_coincap_trade_keeps_every_digit() -> None:
-    trade = (0, 0, "terra-luna-euro", "S:5:0", None, "sell", "80.17", "180", START_US)
+    trade = (0, 0, "terra-luna-euro", "S:5:0", None, None, "sell", "80.17", "180", START_US)
     assert coincap(COINCAP).trades == [trade]
     assert coincap(with_fields(COINCAP, priceUsd="")).trades == [trade]
     small = coincap(with_fields(COINCAP, price="1e-12", volume="1E+3")).trades[0]
-    assert [Decimal(text) for text in small[6:8]] == [Decimal("0.000000000001"), 1000]
+    assert [Decimal(text) for text in small[7:9]] == [Decimal("0.000000000001"), 1000]
 
 
 def test_rest_bodies_are_rows() -> None:
@@ -101,6 +118,21 @@ def test_rest_bodies_are_rows() -> None:
     assert [(bad.row, bad.why) for bad in found.bad] == [(1, "not_a_number")]
     assert found.arrays == [0]
     assert judged("[]", origin="backfill") == Judged(arrays=[0])
+
+
+def test_bybit_trades_by_stream_and_rest() -> None:
+    found = judged(bybit_frame(BYBIT, with_fields(BYBIT, v="1"), BYBIT), venue="bybit-linear")
+    trade = ("BTCUSDT", "a9-8", None, 753843954913, "buy", "65114.20", "0.004", START_US)
+    assert found.trades == [(0, 0, *trade), (0, 2, *trade)]
+    assert [(bad.row, bad.why) for bad in found.bad] == [(1, "not_a_number")]
+    page = judged(bybit_page(BYBIT_REST), venue="bybit-spot", origin="backfill").trades
+    assert page == [(0, 0, "BTCUSDT", "2290000001189048101", None, 7, "sell", "4.0", "12.0", START_US)]
+    assert why(judged(bybit_page(BYBIT_REST), venue="bybit-linear")) == [(-1, "other_category")]
+    assert why(judged(bybit_frame(BYBIT).replace("snapshot", "delta"), venue="bybit-spot")) == [
+        (-1, "not_public_trades")
+    ]
+    other = judged(bybit_frame(BYBIT).replace("publicTrade.BTC", "publicTrade.ETH"), venue="bybit-spot")
+    assert why(other) == [(0, "unknown_symbol")]
 
 
 def test_candles() -> None:
@@ -116,7 +148,7 @@ def test_candles() -> None:
 
 def test_a_disconnect() -> None:
     marker = {"kind": "disconnect", "from_time_us": START_US, "to_time_us": START_US + 1, "reason": "cut"}
-    assert coincap(json.dumps(marker), channel="gap").gaps == [(0, 0, START_US, START_US + 1, "cut")]
+    assert coincap(json.dumps(marker), channel="gap").gaps == [(0, 0, "*", START_US, START_US + 1, "cut")]
     assert why(coincap(json.dumps(marker | {"to_time_us": 1}), channel="gap")) == [(0, "not_a_disconnect")]
 
 
@@ -269,12 +301,12 @@ def test_silvers_parser_agrees_on_damaged_frames() -> None:
 
 
 def _ours(found: Judged) -> Iterator[tuple[int, Any]]:
-    for _, row, symbol, key, number, side, price, quantity, time in found.trades:
-        yield row, (symbol, key, number, side, Decimal(price), Decimal(quantity), time)
+    for _, row, symbol, key, number, order, side, price, quantity, time in found.trades:
+        yield row, (symbol, key, number, order, side, Decimal(price), Decimal(quantity), time)
     for _, row, symbol, minute, *numbers, count in found.candles:
         yield row, (symbol, minute, *map(Decimal, numbers), count)
-    for _, row, start, end, reason in found.gaps:
-        yield row, (start, end, reason)
+    for _, row, *gap in found.gaps:
+        yield row, tuple(gap)
     for symbol, first, last in found.lost:
         yield 0, (symbol, first, last)
     for bad in found.bad:
@@ -285,13 +317,13 @@ def _theirs(rows: list[silver_rows.ParsedRow], frame: Frame, many: bool) -> Iter
     for row in rows:
         if isinstance(row, silver_rows.Trade):
             numbers = (row.side, row.price, row.quantity, row.event_time)
-            yield row.row, (row.venue_symbol, row.trade_key, row.trade_id, *numbers)
+            yield row.row, (row.venue_symbol, row.trade_key, row.trade_id, row.venue_sequence, *numbers)
         elif isinstance(row, silver_rows.Candle):
             prices = (row.open, row.high, row.low, row.close)
             volumes = (row.volume, row.buy_volume, row.amount)
             yield row.row, (row.venue_symbol, row.minute, *prices, *volumes, row.trade_count)
         elif isinstance(row, silver_rows.Gap):
-            yield row.row, (row.from_time, row.to_time, row.reason)
+            yield row.row, (row.symbol, row.from_time, row.to_time, row.reason)
         elif isinstance(row, silver_rows.LostIds):
             yield row.row, (row.symbol.replace("-", ""), row.from_id, row.to_id)
         else:
@@ -312,6 +344,9 @@ def damaged_frames(draw: random.Random, count: int) -> Iterator[Frame]:
         (LOST, {"channel": "gap"}),
         (DUMP, {"channel": "trade_dump", "origin": "backfill"}),
         ("id,price,qty,quote_qty,time,is_buyer_maker,is_best_match\n" + DUMP, {"channel": "trade_dump", "sequence": 0}),
+        (marker.replace('{"kind', '{"symbol":"BTCUSDT","kind'), {"channel": "gap", "venue": "bybit-spot"}),
+        (bybit_frame(BYBIT, with_fields(BYBIT, i='"b"')), {"venue": "bybit-linear"}),
+        (bybit_page(BYBIT_REST, with_fields(BYBIT_REST, execId='"b"')), {"venue": "bybit-spot", "origin": "backfill"}),
     ]
     for _ in range(count):
         text, headers = draw.choice(sources)
