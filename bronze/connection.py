@@ -15,7 +15,7 @@ from websocket import ABNF
 from bronze.rest import retry_after_s
 from bronze.spool import SpoolClosedError, SpoolFullError
 from bronze.venue_socket import VenueSocket
-from bronze.venues.protocol import FeedSpec
+from bronze.venues.protocol import FeedSpec, Heartbeat
 from lakehouse.settings import CollectorSettings
 
 log = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ class Connection(threading.Thread):
         spec: where and what.
         sink: takes the frames, in this thread; it calls `note_data` for those that are data.
         settings: times and sizes.
-        ping_interval_s: time between our own pings; None for none.
+        heartbeat: what to send to keep it alive; None for nothing.
         on_open: called once the upgrade is done.
     """
 
@@ -44,7 +44,7 @@ class Connection(threading.Thread):
         spec: FeedSpec,
         sink: Sink,
         settings: CollectorSettings,
-        ping_interval_s: float | None = None,
+        heartbeat: Heartbeat | None = None,
         on_open: Callable[[], None] | None = None,
     ) -> None:
         self.session_id = str(ULID())
@@ -59,7 +59,7 @@ class Connection(threading.Thread):
         self.retry_after_s = 0.0
         self._sink = sink
         self._settings = settings
-        self._ping_interval_s = ping_interval_s
+        self._heartbeat = heartbeat
         self._on_open = on_open
         self._pinged_at = 0.0
         self._close_asked = False
@@ -145,9 +145,13 @@ class Connection(threading.Thread):
         now = time.monotonic()
         if now - max(self.opened_at, self.data_at or 0.0) > self._settings.stall_s:
             raise StalledError(f"no data for {self._settings.stall_s:g} s")
-        if self._ping_interval_s and now - self._pinged_at > self._ping_interval_s and not self._close_asked:
+        heartbeat = self._heartbeat
+        if heartbeat and now - self._pinged_at > heartbeat.interval_s and not self._close_asked:
             self._pinged_at = now
-            self._socket.ping()
+            if heartbeat.message:
+                self._socket.send_text(heartbeat.message)
+            else:
+                self._socket.ping()
 
     def _end(self, reason: str) -> None:
         self.reason = self.reason or self.spec.redacted(reason)

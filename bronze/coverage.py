@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from bronze.breaks import Breaks
 from bronze.record import NO_ID, Record
 
 
@@ -35,7 +36,7 @@ class _Ids:
 
 
 class Coverage:
-    """The ids held of each symbol, and the newest time of each venue that has none.
+    """The ids held of each symbol, the breaks where they do not rise by one, the newest time of venues without any.
 
     It is a pure function of the records added, in their order: what a crash forgets is added again from the spool.
     """
@@ -43,12 +44,15 @@ class Coverage:
     def __init__(self) -> None:
         self._ids: dict[str, _Ids] = {}
         self._event_time_us: dict[str, int] = {}
+        self.breaks = Breaks()
 
     def add(self, record: Record) -> None:
         """Take a record into account."""
-        if record.first_id != NO_ID:
+        if record.first_id != NO_ID and record.event_time_us:
+            self.breaks.add(record)
+        elif record.first_id != NO_ID:
             self._add_ids(record.symbol, record.first_id, record.last_id)
-        if record.event_time_us:
+        elif record.event_time_us:
             self._event_time_us[record.venue] = record.event_time_us
 
     def _add_ids(self, symbol: str, first: int, last: int) -> None:
@@ -96,6 +100,7 @@ class Coverage:
         return {
             "symbols": {s: [ids.high, [[h.first, h.last] for h in ids.holes]] for s, ids in self._ids.items()},
             "event_time_us": dict(self._event_time_us),
+            "breaks": self.breaks.state(),
         }
 
     @classmethod
@@ -110,6 +115,7 @@ class Coverage:
             old = [Hole(symbol, int(first), int(last), float("-inf")) for first, last in holes]
             coverage._ids[symbol] = _Ids(int(high), old)
         coverage._event_time_us = {venue: int(us) for venue, us in state["event_time_us"].items()}
+        coverage.breaks = Breaks.restore(state.get("breaks", ()))  # not there before there were such venues
         return coverage
 
 

@@ -53,7 +53,7 @@ class Fill(threading.Thread):
         """How many pages were fetched."""
         return self._history.pages
 
-    def connection_opened(self) -> None:
+    def connection_opened(self, venue: str, reason: str) -> None:
         """A connection was opened: what was traded before it and shown by no later trade is asked for soon."""
         self._opened_at = time.monotonic()
 

@@ -35,10 +35,10 @@ class Record:
         received_at_us: when it was received, UTC microseconds.
         origin: stream, backfill or replay.
         payload: the frame's bytes.
-        symbol: whose ids the frame holds; empty when it holds none.
-        first_id: the first id held.
-        last_id: the last id held; every id between is held too.
-        event_time_us: the venue's time of the frame where it stands in for ids; 0 when unknown.
+        symbol: whose numbers the frame holds; empty when it holds none.
+        first_id: the first id held, or the first number of the venue's own order.
+        last_id: the last one held; every one between is held too.
+        event_time_us: the venue's time of the frame where ids do not rise by one; 0 where they do, or when unknown.
     """
 
     venue: str

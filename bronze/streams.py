@@ -1,8 +1,9 @@
-"""The websockets of one venue, and the fill beside them: every frame into the spool, every loss recorded."""
+"""The websockets of one venue, and the refill beside them: every frame into the spool, every loss recorded."""
 
 from __future__ import annotations
 
 import json
+import logging
 import threading
 from typing import Any
 
@@ -10,14 +11,14 @@ from ulid import ULID
 
 from bronze.connection import Connection
 from bronze.feed import Feed
-from bronze.fill import Fill
 from bronze.frames import framed
 from bronze.record import Record
 from bronze.spool import Spool
-from bronze.venues.protocol import DATA_CHANNELS, GAP, OVERSIZE, Envelope, FeedSpec, Venue
+from bronze.venues.protocol import DATA_CHANNELS, GAP, OVERSIZE, Envelope, FeedSpec, Refill, Venue
 from lakehouse.settings import Settings
 
-_FILL_END_S = 0.5
+_REFILL_END_S = 0.5
+log = logging.getLogger(__name__)
 
 
 class Streams:
@@ -34,9 +35,9 @@ class Streams:
         self._spool = spool
         self._settings = settings
         self._ending = threading.Event()
-        self._fill = Fill(spool, settings, self._ending) if venue.has_ids else None
+        self._refill = venue.refill(spool, settings, self._ending)
         self._feeds = [
-            Feed(spec, self._connect, spool.has_room, settings.collector, overlap=venue.has_ids)
+            Feed(spec, self._connect, spool.has_room, settings.collector, overlap=venue.has_keys)
             for spec in venue.feeds(settings)
         ]
         self._feed_of = {feed.spec.venue: feed for feed in self._feeds}
@@ -47,13 +48,13 @@ class Streams:
     @property
     def error(self) -> BaseException | None:
         """What a part of it failed with for good."""
-        parts: list[Fill | Feed] = [*([self._fill] if self._fill else []), *self._feeds]
+        parts: list[Refill | Feed] = [*([self._refill] if self._refill else []), *self._feeds]
         return next((part.error for part in parts if part.error is not None), None)
 
     def start(self) -> None:
         """Connect."""
-        if self._fill is not None:
-            self._fill.start()
+        if self._refill is not None:
+            self._refill.start()
         for feed in self._feeds:
             feed.start()
 
@@ -64,8 +65,8 @@ class Streams:
         for feed in self._feeds:
             feed.join(3 * self._settings.collector.close_timeout_s)
         self._ending.set()
-        if self._fill is not None:
-            self._fill.join(_FILL_END_S)
+        if self._refill is not None:
+            self._refill.join(_REFILL_END_S)
 
     def status(self) -> dict[str, Any]:
         """What there is to tell of the venue."""
@@ -75,8 +76,8 @@ class Streams:
             "last_frame_at_us": self._last_frame_at_us,
             "reconnects": sum(feed.reconnects for feed in self._feeds),
             "problem": next((feed.problem for feed in self._feeds if not feed.connected and feed.problem), ""),
-            "fills": self._fill.fills if self._fill else 0,
-            "missing_ids": self._fill.missing_ids() if self._fill else None,
+            "fills": self._refill.fills if self._refill else 0,
+            "missing_ids": self._refill.missing_ids() if self._refill else None,
         }
 
     def accept(self, connection: Connection, payload: bytes, received_at_us: int) -> None:
@@ -88,7 +89,9 @@ class Streams:
         """
         envelope = self._venue.envelope(payload, connection.spec.venue)
         record = self._record(envelope, connection, payload, received_at_us)
-        if not self._venue.has_ids and record.event_time_us:
+        if envelope.complaint:
+            log.error("%s: the venue refuses a request: %s", envelope.venue, envelope.complaint)
+        if self._refill is None and record.event_time_us:
             self._mark_gap(connection, record)
         self._spool.append(record)
         self._frames += 1
@@ -141,6 +144,9 @@ class Streams:
         self._gap_checked.add(connection.session_id)
 
     def _connect(self, spec: FeedSpec) -> Connection:
-        opened = self._fill.connection_opened if self._fill else None
-        interval_s = self._venue.ping_interval_s(self._settings)
-        return Connection(spec, self.accept, self._settings.collector, interval_s, on_open=opened)
+        def opened() -> None:
+            if self._refill is not None:
+                self._refill.connection_opened(spec.venue, self._feed_of[spec.venue].last_reason)
+
+        heartbeat = self._venue.heartbeat(self._settings)
+        return Connection(spec, self.accept, self._settings.collector, heartbeat, on_open=opened)

@@ -15,7 +15,7 @@ FRAMES = Table(
             column("topic", StringType(), "Kafka topic, <venue>.<channel>"),
             column("partition", IntegerType(), "Kafka partition"),
             column("offset", LongType(), "Kafka offset"),
-            column("venue", StringType(), "source of the frame: binance, coincap-binance, ..."),
+            column("venue", StringType(), "source of the frame: binance, bybit-spot, coincap-binance, ..."),
             column("channel", StringType(), "trade, kline, gap, control, oversize, ..."),
             column("key", StringType(), "Kafka message key: the stream or the symbol the frame is about"),
             column("session_id", StringType(), "one connection (ULID), or the sha256 of a tape"),

@@ -21,6 +21,7 @@ from bronze.venues.protocol import OVERSIZE, Venue
 from lakehouse.errors import CryptolakeError
 from lakehouse.settings import Settings
 
+_RECORDED, _SENT = b'{"t":"recv","conn":', b'{"t":"send","conn":'
 _GZIP_MAGIC = b"\x1f\x8b"
 # A wrapper's time outside this range (1970 to 2100) is no time in nanoseconds.
 _LATEST_NS = 4_102_444_800_000_000_000
@@ -48,9 +49,10 @@ def replay(tape: Path, source: str, settings: Settings, bootstrap_servers: str) 
     below bronze.
 
     Args:
-        tape: JSON lines, plain or gzip: `{"received_ns": ..., "frame": "..."}`, or bare frames, which count as received
-            now. A wrapper that cannot be read is published as it stands, for silver to judge.
-        source: whose frames they are: binance or coincap.
+        tape: JSON lines, plain or gzip: `{"received_ns": ..., "frame": "..."}`, or as cryptofeed records them,
+            `{"t": "recv", "ts": seconds, "data": "..."}` (what it sent is left out), or bare frames, which count as
+            received now. A wrapper that cannot be read is published as it stands, for silver to judge.
+        source: whose frames they are: binance, bybit or coincap.
         settings: the whole tree.
         bootstrap_servers: the brokers.
 
@@ -62,6 +64,8 @@ def replay(tape: Path, source: str, settings: Settings, bootstrap_servers: str) 
     topics: Counter[str] = Counter()
     with outbox(settings, bootstrap_servers, f"replay-{source}") as out:
         for number, line in _lines(tape):
+            if _is_sent(line):
+                continue
             record = _record(venue, line, number, session_id, settings)
             out.put(record)
             topics[record.topic] += 1
@@ -78,15 +82,22 @@ def _record(venue: Venue, line: bytes, number: int, session_id: str, settings: S
     return Record(envelope.venue, channel, envelope.key, session_id, number, received_at_us, "replay", frame)
 
 
+def _is_sent(line: bytes) -> bool:
+    """Whether a recorder notes what it said itself."""
+    return line.startswith(_SENT)
+
+
 def _unwrapped(line: bytes) -> tuple[bytes, int]:
     """The frame's bytes and its receive time in UTC microseconds."""
     now_us = time.time_ns() // 1000
-    if b'"received_ns"' not in line or b'"frame"' not in line:
+    recorded = line.startswith(_RECORDED)
+    if not recorded and (b'"received_ns"' not in line or b'"frame"' not in line):
         return line, now_us
     try:
         wrapper = json.loads(line)
-        frame, received_ns = wrapper["frame"].encode(), wrapper["received_ns"]
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        frame = wrapper["data" if recorded else "frame"].encode()
+        received_ns = round(wrapper["ts"] * 1_000_000) * 1000 if recorded else wrapper["received_ns"]
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError, OverflowError):
         return line, now_us
     timed = type(received_ns) is int and 0 < received_ns < _LATEST_NS
     return frame, received_ns // 1000 if timed else now_us

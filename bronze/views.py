@@ -20,6 +20,7 @@ VIEWS = (
     _frames("binance_trades", "Binance trade frames and REST fills.", "venue = 'binance' AND channel = 'trade'"),
     _frames("binance_klines", "Binance one-minute candles by REST.", "venue = 'binance' AND channel = 'kline'"),
     _frames("binance_tickers", "Binance 24 h tickers by REST.", "venue = 'binance' AND channel = 'ticker'"),
+    _frames("bybit_trades", "Bybit trade frames and recent trades.", "venue LIKE 'bybit-%' AND channel = 'trade'"),
     _frames("coingecko_prices", "CoinGecko prices by REST.", "venue = 'coingecko' AND channel = 'price'"),
     _frames("coincap_prices", "CoinCap v3 prices.", "venue = 'coincap' AND channel = 'price'"),
     _frames("coincap_trades", "CoinCap v2 trade frames.", "venue LIKE 'coincap-%' AND channel = 'trade'"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bronze.venues.binance import Binance
 from bronze.venues.binance_tickers import BinanceTickers
+from bronze.venues.bybit import Bybit
 from bronze.venues.coincap import CoinCap
 from bronze.venues.coingecko import CoinGecko
 from bronze.venues.polled import PolledSource
@@ -12,6 +13,7 @@ from lakehouse.errors import CryptolakeError
 
 VENUES: dict[str, Venue] = {
     "binance": Binance(),
+    "bybit": Bybit(),
     "coincap": CoinCap(),
 }
 POLLED: dict[str, PolledSource] = {

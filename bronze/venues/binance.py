@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import re
+import threading
 from typing import Any
 
-from bronze.venues.protocol import CONTROL, TRADE, Envelope, FeedSpec
+from bronze.spool import Spool
+from bronze.venues.protocol import CONTROL, TRADE, Envelope, FeedSpec, Heartbeat, Refill
+from bronze.venues.readable import PRICE, QUANTITY, is_name, is_price, is_quantity, is_whole, read_object
 from lakehouse.errors import CryptolakeError
 from lakehouse.settings import Settings
 
 MAX_STREAMS = 1024
-# Above zero, and what silver's DECIMAL(24,12) and DECIMAL(24,8) hold.
-_PRICE = r"(?=[0-9.]*[1-9])[0-9]{1,12}(?:\.[0-9]{1,12})?"
-_QUANTITY = r"(?=[0-9.]*[1-9])[0-9]{1,16}(?:\.[0-9]{1,8})?"
-_DECIMALS = {"p": re.compile(_PRICE), "q": re.compile(_QUANTITY)}
 _OPENING = r'(?:\{"stream":"([a-z0-9]{1,40}@trade)","data":)?\{"e":"trade","E":[0-9]{1,18},"s":"([A-Z0-9]{1,40})"'
-_FIELDS = rf',"t":([0-9]{{1,18}}),"p":"{_PRICE}","q":"{_QUANTITY}",(?:"b":[0-9]{{1,18}},"a":[0-9]{{1,18}},)?'
+_FIELDS = rf',"t":([0-9]{{1,18}}),"p":"{PRICE}","q":"{QUANTITY}",(?:"b":[0-9]{{1,18}},"a":[0-9]{{1,18}},)?'
 _ENDING = r'"T":(?:[0-9]{13}|[0-9]{16}),"m":(?:true|false),"M":(?:true|false)\}(\})?'
 # The whole canonical frame: an id counts as held only when silver can read the trade it came with.
 _CANONICAL = re.compile((_OPENING + _FIELDS + _ENDING).encode())
@@ -26,9 +24,9 @@ class Binance:
     """The venue `binance`."""
 
     source = "binance"
-    has_ids = True
+    has_keys = True
 
-    def ping_interval_s(self, settings: Settings) -> float | None:
+    def heartbeat(self, settings: Settings) -> Heartbeat | None:
         """None: the server pings every 20 s, and counts our own pings as messages."""
         return None
 
@@ -62,12 +60,15 @@ class Binance:
             return Envelope(self.source, TRADE, key, symbol, trade_id, trade_id)
         return self._unusual(frame)
 
+    def refill(self, spool: Spool, settings: Settings, stop: threading.Event) -> Refill:
+        """Missing ids, fetched by REST."""
+        from bronze.fill import Fill  # it needs this package
+
+        return Fill(spool, settings, stop)
+
     def _unusual(self, frame: bytes) -> Envelope:
-        try:
-            outer = json.loads(frame, object_pairs_hook=_object, parse_constant=_refuse)
-        except (ValueError, RecursionError):
-            return Envelope(self.source, TRADE, "")
-        if not isinstance(outer, dict):
+        outer = read_object(frame)
+        if outer is None:
             return Envelope(self.source, TRADE, "")
         stream = outer.get("stream")
         key = stream if isinstance(stream, str) else ""
@@ -84,19 +85,8 @@ class Binance:
         return Envelope(self.source, TRADE, key or f"{symbol.lower()}@trade", symbol, data["t"], data["t"])
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    if len(dict(pairs)) < len(pairs):
-        raise ValueError("a key twice")
-    return dict(pairs)
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is no JSON number")
-
-
 def _is_trade(data: dict[str, Any]) -> bool:
-    whole = all(type(data.get(name)) is int and 0 <= data[name] < 2**63 for name in ("t", "T"))
-    decimals = all(isinstance(data.get(name), str) and form.fullmatch(data[name]) for name, form in _DECIMALS.items())
-    symbol = data.get("s")
-    named = isinstance(symbol, str) and 0 < len(symbol) <= 40
-    return data.get("e") == "trade" and whole and decimals and named and type(data.get("m")) is bool
+    whole = is_whole(data.get("t")) and is_whole(data.get("T"))
+    decimals = is_price(data.get("p")) and is_quantity(data.get("q"))
+    flagged = type(data.get("m")) is bool
+    return data.get("e") == "trade" and whole and decimals and is_name(data.get("s")) and flagged

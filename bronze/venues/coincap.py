@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 
 from pydantic import SecretStr
 
-from bronze.venues.protocol import CONTROL, PRICE, TRADE, Envelope, FeedSpec
+from bronze.spool import Spool
+from bronze.venues.protocol import CONTROL, PRICE, TRADE, Envelope, FeedSpec, Heartbeat
 from lakehouse.errors import CryptolakeError
 from lakehouse.home import is_loopback
 from lakehouse.settings import Settings
@@ -27,11 +29,11 @@ class CoinCap:
     """
 
     source = "coincap"
-    has_ids = False
+    has_keys = False
 
-    def ping_interval_s(self, settings: Settings) -> float | None:
+    def heartbeat(self, settings: Settings) -> Heartbeat:
         """Nothing documented; the best production client pings every 10 s (venues.md 1.1)."""
-        return settings.venues.coincap.ping_interval_s
+        return Heartbeat(settings.venues.coincap.ping_interval_s)
 
     def urls(self, settings: Settings) -> tuple[str, ...]:
         """The streams that there are."""
@@ -63,6 +65,9 @@ class CoinCap:
             hint = f"(is {_KEY_VARIABLE} right, and has it credit?)"
             feeds.append(FeedSpec(self.source, url, secret=secret, when_refused=hint))
         return tuple(feeds)
+
+    def refill(self, spool: Spool, settings: Settings, stop: threading.Event) -> None:
+        """None: nothing tells what is missing, and nothing brings it back."""
 
     def envelope(self, frame: bytes, venue: str | None) -> Envelope:
         """Take exchange, base, quote and time from a trade frame; tell prices from what is said instead of them."""

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from pydantic import SecretStr
 
 from bronze.record import NO_ID
 from lakehouse.settings import Settings
+
+if TYPE_CHECKING:
+    from bronze.spool import Spool
 
 TRADE, KLINE, GAP, CONTROL, OVERSIZE = "trade", "kline", "gap", "control", "oversize"
 TRADE_DUMP = "trade_dump"  # lines of a file, not JSON
@@ -51,12 +55,13 @@ class Envelope:
         venue: the market.
         channel: trade or price, or control for what is no data.
         key: stream or symbol.
-        symbol: whose ids the frame holds; empty when it holds none that silver would accept.
-        first_id: the first id held.
-        last_id: the last id held.
-        event_time_us: the venue's time, where there are no ids.
+        symbol: whose numbers the frame holds; empty when it holds none that silver would accept.
+        first_id: the first number held: an id, or the venue's own order where ids do not rise by one.
+        last_id: the last number held.
+        event_time_us: the venue's time, where ids do not rise by one.
         rotate: the venue asks us to connect anew.
         refused: the venue says that it will not serve us: its words.
+        complaint: what the venue says against one of our requests, while it goes on to serve the others.
     """
 
     venue: str
@@ -68,6 +73,47 @@ class Envelope:
     event_time_us: int = 0
     rotate: bool = False
     refused: str = ""
+    complaint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """What we send to keep a connection alive.
+
+    Args:
+        interval_s: time between two.
+        message: a text message; empty for a ping frame.
+    """
+
+    interval_s: float
+    message: str = ""
+
+
+class Refill(Protocol):
+    """A thread that brings back trades which the stream did not bring, into the same spool."""
+
+    error: BaseException | None
+
+    @property
+    def fills(self) -> int:
+        """How many pages it has brought."""
+        ...
+
+    def start(self) -> None:
+        """Begin."""
+        ...
+
+    def join(self, timeout: float | None = None) -> None:
+        """Wait for its end, which the owner's `stop` asks for."""
+        ...
+
+    def connection_opened(self, venue: str, reason: str) -> None:
+        """A connection to a market was opened; `reason` says why the one before it ended."""
+        ...
+
+    def missing_ids(self) -> int | None:
+        """How many ids are known to be missing; None where ids do not tell."""
+        ...
 
 
 class Venue(Protocol):
@@ -79,12 +125,12 @@ class Venue(Protocol):
         ...
 
     @property
-    def has_ids(self) -> bool:
-        """Whether trades have ids that rise by one: only then may two connections overlap and gaps be filled."""
+    def has_keys(self) -> bool:
+        """Whether a resent trade can be told by its key: only then may two connections overlap."""
         ...
 
-    def ping_interval_s(self, settings: Settings) -> float | None:
-        """Time between our own pings; None where the venue pings us."""
+    def heartbeat(self, settings: Settings) -> Heartbeat | None:
+        """What we send to keep a connection alive; None where the venue pings us."""
         ...
 
     def urls(self, settings: Settings) -> tuple[str, ...]:
@@ -101,6 +147,10 @@ class Venue(Protocol):
 
     def feeds(self, settings: Settings) -> tuple[FeedSpec, ...]:
         """The connections to hold."""
+        ...
+
+    def refill(self, spool: Spool, settings: Settings, stop: threading.Event) -> Refill | None:
+        """Make what brings back missed trades; None where nothing does, and each lost connection is a gap."""
         ...
 
     def envelope(self, frame: bytes, venue: str | None) -> Envelope:

@@ -13,7 +13,7 @@ from cryptolake.commands.options import brokers, settings_of
 def replay(
     context: typer.Context,
     tape: Annotated[Path, typer.Argument(help="JSON lines, plain or .gz", exists=True, dir_okay=False, readable=True)],
-    venue: Annotated[str, typer.Option(help="The source that recorded it: binance or coincap.")],
+    venue: Annotated[str, typer.Option(help="The source that recorded it: binance, bybit or coincap.")],
 ) -> None:
     """Publish a recorded tape as if it came live.
 

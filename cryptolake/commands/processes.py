@@ -87,9 +87,9 @@ def broker(context: typer.Context) -> None:
 
 def collect(
     context: typer.Context,
-    source: Annotated[str, typer.Argument(help="binance, coincap, tickers or coingecko")],
+    source: Annotated[str, typer.Argument(help="binance, bybit, coincap, tickers or coingecko")],
 ) -> None:
-    """Collect a source until Ctrl-C: trades of binance or coincap, 24 h tickers, prices of coingecko or coincap.
+    """Collect a source until Ctrl-C: trades of binance, bybit or coincap, 24 h tickers, prices of coingecko or coincap.
 
     Example: cryptolake collect binance
     """

@@ -15,12 +15,20 @@ from lakehouse.settings.simulator import (
     SimulatorSettings,
 )
 from lakehouse.settings.tree import Settings
-from lakehouse.settings.venues import BinanceSettings, CoinCapSettings, CoinGeckoSettings, TickerSettings, VenueSettings
+from lakehouse.settings.venues import (
+    BinanceSettings,
+    BybitSettings,
+    CoinCapSettings,
+    CoinGeckoSettings,
+    TickerSettings,
+    VenueSettings,
+)
 
 __all__ = [
     "AuditSettings",
     "BackfillSettings",
     "BinanceSettings",
+    "BybitSettings",
     "CoinCapSettings",
     "CoinGeckoSettings",
     "CollectorSettings",

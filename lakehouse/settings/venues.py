@@ -23,6 +23,29 @@ class BinanceSettings(Section):
     rest_weight_per_minute: int
 
 
+class BybitSettings(Section):
+    """Bybit v5 public trades, one connection per category.
+
+    Args:
+        ws_url: of the streams, without a path.
+        rest_url: of the REST API, without a path.
+        spot_symbols: as in payloads, e.g. BTCUSDT; empty for no connection.
+        linear_symbols: the same of the linear contracts.
+        ping_interval_s: time between our JSON pings.
+        rest_calls_per_minute: what we use at most of the venue's 600 in 5 s.
+        recent_trade_attempts: how often the newest trades are asked for after a lost connection, before all of it is a
+            gap: what they hold moves on meanwhile.
+    """
+
+    ws_url: str
+    rest_url: str
+    spot_symbols: tuple[str, ...]
+    linear_symbols: tuple[str, ...]
+    ping_interval_s: float
+    rest_calls_per_minute: int
+    recent_trade_attempts: int
+
+
 class CoinCapSettings(Section):
     """CoinCap: v2 trades, one connection per exchange, and v3 prices, which take a key.
 
@@ -83,6 +106,7 @@ class VenueSettings(Section):
     """Where the venues are, and what of them is collected; loopback URLs make a home a simulated one."""
 
     binance: BinanceSettings
+    bybit: BybitSettings
     coincap: CoinCapSettings
     tickers: TickerSettings
     coingecko: CoinGeckoSettings

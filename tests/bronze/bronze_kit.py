@@ -45,6 +45,8 @@ def simulated_urls(urls: dict[str, Any]) -> dict[str, str]:
     return {
         "CRYPTOLAKE__VENUES__BINANCE__WS_URL": urls["ws_url"],
         "CRYPTOLAKE__VENUES__BINANCE__REST_URL": urls["rest_url"],
+        "CRYPTOLAKE__VENUES__BYBIT__WS_URL": urls["ws_url"],
+        "CRYPTOLAKE__VENUES__BYBIT__REST_URL": urls["rest_url"],
         "CRYPTOLAKE__VENUES__COINCAP__WS_URL": urls["coincap_ws_url"],
         "CRYPTOLAKE__VENUES__COINCAP__PRICE_WS_URL": urls["coincap_price_ws_url"],
         "CRYPTOLAKE__VENUES__COINGECKO__URL": urls["coingecko_url"],

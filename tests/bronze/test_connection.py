@@ -23,7 +23,7 @@ from bronze.rest import RestClient, RestError
 from bronze.spool import Spool, spool_folder
 from bronze.streams import Streams
 from bronze.venues import venue_of
-from bronze.venues.protocol import FeedSpec
+from bronze.venues.protocol import FeedSpec, Heartbeat
 from lakehouse.settings import CollectorSettings, Settings, load_settings
 
 MIB = 1024 * 1024
@@ -150,7 +150,7 @@ def test_our_pings_keep_their_interval(times: CollectorSettings) -> None:
                 return
 
     with ScriptedVenue(handler) as venue:
-        connection, _ = connected(venue.url, times, ping_interval_s=0.2)
+        connection, _ = connected(venue.url, times, heartbeat=Heartbeat(0.2))
         await_until(lambda: len(pings) >= 3, 4, "pings")
         connection.close("test")
         connection.join(3)
