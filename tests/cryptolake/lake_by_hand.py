@@ -128,6 +128,21 @@ class HandLake:
         key = f"{frame['session_id']}:{frame['sequence']}:0"
         return self.silver_trade(frame, "bitcoin-tether", key, None, side, price, quantity, us)
 
+    def bybit(self, *keys: str, seq: int, us: int, price: str = "2.5", **given: Any) -> list[Row]:
+        """One frame of fills that share seq."""
+        fills = [
+            {"i": key, "T": us // 1000, "p": price, "v": "4", "S": "Buy", "seq": seq, "s": "ETHUSDT", "BT": False}
+            for key in keys
+        ]
+        body = {"topic": "publicTrade.ETHUSDT", "type": "snapshot", "ts": us // 1000, "data": fills}
+        frame = self.frame(json.dumps(body), **{"venue": "bybit-spot", "key": "publicTrade.ETHUSDT", **given})
+        made = [
+            self.silver_trade(frame, "ETHUSDT", key, None, "buy", price, "4", us, row) for row, key in enumerate(keys)
+        ]
+        for trade in made:
+            trade["venue_sequence"] = seq
+        return made
+
     def silver_trade(
         self,
         frame: Row,
@@ -178,12 +193,14 @@ class HandLake:
         self.rows[CANDLES.name] += made
         return made
 
-    def gap(self, from_us: int, to_us: int, venue: str = "coincap-bitso") -> Row:
+    def gap(self, from_us: int, to_us: int, venue: str = "coincap-bitso", name: str = "") -> Row:
         marker = {"kind": "disconnect", "from_time_us": from_us, "to_time_us": to_us, "reason": "cut"}
+        if name:
+            marker["symbol"] = name
         frame = self.frame(json.dumps(marker), venue=venue, channel="gap")
         gap = {
             **_from_frame(frame, GAPS, 0),
-            "symbol": "*",
+            "symbol": f"{name[:-4]}-{name[-4:]}" if name else "*",
             "from_time": time_of(from_us),
             "to_time": time_of(to_us),
             "detected_at": frame["received_at"],
@@ -363,7 +380,9 @@ def bars_of(trades: list[Row], candles: list[Row]) -> list[Row]:
 
 def _trade_bar(rows: list[Row]) -> Row:
     def order(row: Row) -> tuple[Any, ...]:
-        return row["event_time"], row["trade_id"] or 0, row["session_id"], row["sequence"], row["row"]
+        seq = row.get("venue_sequence")
+        by_venue = (seq, row["trade_key"]) if seq is not None else (0, "")
+        return row["event_time"], row["trade_id"] or 0, *by_venue, row["session_id"], row["sequence"], row["row"]
 
     rows = sorted(rows, key=order)
     prices = [row["price"] for row in rows]

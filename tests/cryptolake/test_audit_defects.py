@@ -616,3 +616,22 @@ def test_a_dump_is_accounted_line_by_line(lake: HandLake) -> None:
     lake.aggregate()
     lake.home = lake.home.with_name("other")
     assert set(failed(lake)) == {"silver.quarantine complete", "silver.trades complete"}
+
+
+def test_the_order_of_bybit_within_a_millisecond(lake: HandLake) -> None:
+    us = START_US + 20_000_000
+    lake.bybit("b", "a", seq=8, us=us, price="3.5")
+    lake.bybit("c", seq=7, us=us, price="2.25")
+    first, *_ = lake.bybit("d", seq=9, us=us, price="3.75")
+    lake.aggregate()
+    bar = next(bar for bar in lake.bars if bar["venue"] == "bybit-spot")
+    assert (bar["open"], bar["close"]) == (Decimal("2.25"), Decimal("3.75"))
+    other = HandLake(lake.home.parent / "other")
+    other.rows = lake.rows
+    assert failed(lake) == {}
+    bar["open"] = Decimal("3.5")
+    assert "open is 3.5" in failed(other)["silver.one_minute_bars values"]
+    first["venue_sequence"] = 10
+    third = HandLake(lake.home.parent / "third")
+    third.rows = lake.rows
+    assert "venue_sequence is 10, bronze says 9" in failed(third)["silver.trades fields"]

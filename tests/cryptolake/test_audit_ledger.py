@@ -36,7 +36,7 @@ def ledger_of(lake: HandLake) -> list[dict[str, object]]:
         {
             "venue": trade["venue"],
             "symbol": trade["venue_symbol"].replace("bitcoin-", "bitcoin/"),
-            "id": trade["trade_id"],
+            "id": trade["trade_key"] if trade["venue"].startswith("bybit") else trade["trade_id"],
             "price": f"{trade['price']:f}",
             "quantity": f"{trade['quantity']:f}",
             "side": trade["side"],
@@ -48,13 +48,22 @@ def ledger_of(lake: HandLake) -> list[dict[str, object]]:
 
 
 def checked(lake: HandLake, lines: list[dict[str, object]]) -> tuple[CheckResult, CheckResult]:
+    results = results_of(lake, lines)
+    return results["ledger binance"], results["ledger coincap"]
+
+
+def bybit_checked(lake: HandLake, lines: list[dict[str, object]]) -> CheckResult:
+    return results_of(lake, lines)["ledger bybit"]
+
+
+def results_of(lake: HandLake, lines: list[dict[str, object]]) -> dict[str, CheckResult]:
     lake.aggregate()
     lake.write()
     ledger = lake.home.parent / "ledger.jsonl"
     ledger.write_text("".join(json.dumps(line) + "\n" for line in lines) + '{"venue":"bin', encoding="utf-8")
     results = {result.name: result for result in audit(load_settings(home=lake.home), ledger)}
     assert all(result.passed for name, result in results.items() if not name.startswith("ledger"))
-    return results["ledger binance"], results["ledger coincap"]
+    return results
 
 
 def lose(lake: HandLake, key: str) -> None:
@@ -189,6 +198,59 @@ def test_a_doubled_trade_is_not_exactly_once(lake: HandLake) -> None:
     ledger.write_text("".join(json.dumps(line) + "\n" for line in ledger_of(lake)[:-1]), encoding="utf-8")
     results = {result.name: result for result in audit(load_settings(home=lake.home), ledger)}
     assert "or more than once" in results["ledger binance"].examples[0]
+
+
+@pytest.fixture
+def bybit(lake: HandLake) -> HandLake:
+    """The same, and a minute of Bybit: every two seconds two fills of one match, with a gap of its symbol."""
+    for number in range(0, 60, 2):
+        lake.bybit(f"a{number}", f"b{number}", seq=7000 + number, us=START_US + number * SECOND_US)
+    lake.gap(START_US + 20 * SECOND_US, START_US + 26 * SECOND_US, "bybit-spot", "ETHUSDT")
+    return lake
+
+
+def test_bybit_trades_are_told_by_their_keys(bybit: HandLake) -> None:
+    lines = ledger_of(bybit)
+    result = bybit_checked(bybit, lines)
+    assert (result.passed, result.counted, result.note) == (True, 60, "")
+    other = [{**line, "id": "c40"} if line["id"] == "a40" else line for line in lines]
+    result = bybit_checked(again(bybit), other)
+    assert result.failures == 2
+    assert "a40" in result.examples[0] + result.examples[1]
+    cheaper = [{**line, "price": "2.4"} if line["id"] == "a40" else line for line in lines]
+    assert bybit_checked(again(bybit, "third"), cheaper).failures == 2
+
+
+def test_bybit_loss_inside_a_gap_of_its_symbol_passes_and_elsewhere_fails(bybit: HandLake) -> None:
+    lines = ledger_of(bybit)
+    lose(bybit, "a0")  # takes its frame, both fills of the match
+    bybit.trades[:] = [trade for trade in bybit.trades if trade["trade_key"] != "b0"]
+    for second in (22, 26):
+        lose(bybit, f"a{second}")
+        bybit.trades[:] = [trade for trade in bybit.trades if trade["trade_key"] != f"b{second}"]
+    result = bybit_checked(bybit, lines)
+    assert result.passed
+    assert result.note == "2 before the first frame heard; 4 lost in recorded disconnects"
+    lose(bybit, "a40")
+    bybit.trades[:] = [trade for trade in bybit.trades if trade["trade_key"] != "b40"]
+    result = bybit_checked(again(bybit), lines)
+    assert result.failures == 2
+    assert "lost outside of every recorded disconnect" in result.examples[0]
+    # A gap of one symbol excuses no other.
+    strange = [{**lines[-1], "symbol": "BTCUSDT", "id": "x", "event_time_us": START_US + 23 * SECOND_US}]
+    assert "before the first one heard of their symbol" in bybit_checked(again(bybit, "third"), lines + strange).note
+
+
+def test_a_bybit_trade_that_is_there_twice(bybit: HandLake) -> None:
+    lines = ledger_of(bybit)
+    copy = bybit.bybit("a40", seq=7040, us=START_US + 40 * SECOND_US, sequence=900)
+    bybit.aggregate()
+    bybit.write()
+    ledger = bybit.home.parent / "ledger.jsonl"
+    ledger.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    results = {result.name: result for result in audit(load_settings(home=bybit.home), ledger)}
+    assert copy[0]["trade_key"] in results["silver.trades keys"].examples[0]
+    assert "1 more in silver than in the ledger" in results["ledger bybit"].examples[0]
 
 
 def test_a_file_that_is_no_ledger(lake: HandLake) -> None:
