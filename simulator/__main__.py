@@ -26,18 +26,20 @@ def main(
     symbols: Annotated[int | None, Flag(help=f"How many symbols are listed, 1 to {len(CATALOGUE)}.")] = None,
     rate: Annotated[float | None, Flag(help="Binance trades a second over all live symbols.")] = None,
     coincap_rate: Annotated[float | None, Flag(help="Trades a second of each CoinCap exchange.")] = None,
+    bybit_rate: Annotated[float | None, Flag(help="Trades a second of each Bybit category.")] = None,
     start_back_s: Annotated[float | None, Flag(help="Start the clock this long before now.")] = None,
     speed: Annotated[float | None, Flag(help="Market seconds a second until the clock shows now.")] = None,
     port: Annotated[int | None, Flag(help="Port on loopback; 0 takes a free one.")] = None,
     faults: Annotated[str, Flag(help="Faults from the start: key=value,... of settings simulator.faults.")] = "",
     limits: Annotated[str, Flag(help="Other limits: key=value,... of settings simulator.limits.")] = "",
 ) -> None:
-    """Run a market that speaks Binance's and CoinCap's protocols on loopback, until SIGTERM."""
+    """Run a market that speaks Binance's, Bybit's and CoinCap's protocols on loopback, until SIGTERM."""
     flags = {
         "seed": seed,
         "symbols": symbols,
         "rate_per_s": rate,
         "coincap_rate_per_s": coincap_rate,
+        "bybit_rate_per_s": bybit_rate,
         "start_back_s": start_back_s,
         "speed": speed,
         "port": port,

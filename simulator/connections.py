@@ -32,6 +32,7 @@ class Connection:
     micro: bool = False
     opened: float = field(default_factory=time.monotonic)
     last_pong: float = field(default_factory=time.monotonic)
+    active: float = field(default_factory=time.monotonic)  # when the client last said something, or was given data
     stalled_until: float = 0.0
     noticed: bool = False
 
@@ -73,7 +74,7 @@ class Connections:
         self.counts: Counter[str] = Counter()
 
     def of(self, venue: str | None) -> list[Connection]:
-        """Give those of one source (`binance`, `coincap`, or a venue), or all."""
+        """Give those of one source (`binance`, `bybit`, `coincap`, or a venue), or all."""
         return [
             each for each in self.open if venue is None or each.venue == venue or each.venue.startswith(f"{venue}-")
         ]
@@ -129,6 +130,7 @@ class Connections:
                 ]
                 count = len(frames)
             each.write(b"".join(frames))
+            each.active = time.monotonic()
             self.counts["sent"] += count
             if each.transport.get_write_buffer_size() > self._buffered_bytes:
                 each.cut("abort")

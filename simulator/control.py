@@ -23,12 +23,13 @@ class FaultRequest(BaseModel):
         malformed: send so many extra frames that are no trade with the next trades.
         deaf_s: leave the upgrade of new websockets unanswered for so many seconds.
         rest_failures: answer the next so many REST requests with 503.
+        too_many_visits: answer the next so many of Bybit's with its code 10006.
         shutdown_notice: send `serverShutdown` to Binance connections.
         refuse: answer the next so many (`times`) requests with `refuse` instead: 403, 418, 429, 503, text (no JSON) or
             deprecation (a farewell as JSON); of `source` binance (REST), coingecko, or coincap (a websocket of prices,
             which answers 403 to the upgrade and says the others in a message).
         retry_after_s: goes with those refusals.
-        venue: only to connections of `binance`, `coincap`, or one venue such as `coincap-bitso`.
+        venue: only to connections of `binance`, `bybit`, `coincap`, or one venue such as `coincap-bitso`.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -38,6 +39,7 @@ class FaultRequest(BaseModel):
     malformed: int = Field(default=0, ge=0)
     deaf_s: float = Field(default=0, ge=0)
     rest_failures: int = Field(default=0, ge=0)
+    too_many_visits: int = Field(default=0, ge=0)
     shutdown_notice: bool = False
     refuse: Kind | None = None
     source: Literal["binance", "coingecko", "coincap"] = "binance"
@@ -80,6 +82,7 @@ class Control:
             market.faults.change(settings)
         market.faults.extra_malformed += now.malformed
         market.faults.rest_failures += now.rest_failures
+        market.faults.too_many_visits += now.too_many_visits
         market.faults.deaf_until = max(market.faults.deaf_until, time.monotonic() + now.deaf_s)
         if now.refuse is not None:
             market.refusals.add(now.source, Refusal(now.refuse, now.retry_after_s), now.times)
@@ -106,4 +109,5 @@ class Control:
             "faults": market.faults.settings.model_dump(),
             "next_ids": market.next_ids(),
             "coincap": market.coincap_numbers(),
+            "bybit": market.bybit_numbers(),
         }

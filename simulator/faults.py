@@ -37,6 +37,7 @@ class Faults:
         self.committed: dict[str, int] = {}
         self.extra_malformed = 0  # asked for now, sent with the next trades
         self.rest_failures = 0  # REST requests still to be answered with 503
+        self.too_many_visits = 0  # Bybit REST requests still to be answered with 10006
         self.deaf_until = 0.0  # monotonic time until which no websocket upgrade is answered
         self.change(settings)
 
@@ -47,11 +48,20 @@ class Faults:
         self._next_cut = self._after(now, settings.cut_every_s)
         self._next_stall = self._after(now, settings.stall_every_s)
 
-    def of_trades(self, count: int, *, has_ids: bool) -> list[str | None]:
-        """Draw the fault of each of `count` trades; without ids none is dropped or doubled."""
+    def of_trades(self, count: int, *, resent: bool, refilled: bool) -> list[str | None]:
+        """Draw the fault of each of `count` messages.
+
+        Args:
+            count: how many.
+            resent: whether a copy can be told from a trade, so that some are sent twice.
+            refilled: whether a client can tell what it lacks and ask for it, so that some are never sent.
+        """
         settings = self.settings
-        shares = {DROPPED: settings.drop_share, DUPLICATED: settings.duplicate_share} if has_ids else {}
-        shares[REORDERED] = settings.reorder_share
+        shares = {REORDERED: settings.reorder_share}
+        if refilled:
+            shares[DROPPED] = settings.drop_share
+        if resent:
+            shares[DUPLICATED] = settings.duplicate_share
         if not any(shares.values()):
             return [None] * count
         bounds = np.cumsum(list(shares.values()))

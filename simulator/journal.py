@@ -94,6 +94,12 @@ class Journal:
         if len(records):
             _write_all(self._store, records.tobytes())
 
+    def tail(self, most_bytes: int) -> list[bytes]:
+        """Give the last whole lines of the ledger, without their ends."""
+        start = max(self.ledger_bytes - most_bytes, 0)
+        lines = _read_all(self._ledger, start, self.ledger_bytes - start).split(b"\n")
+        return lines[1:-1] if start else lines[:-1]
+
     def close(self) -> None:
         """Close both files."""
         os.close(self._ledger)

@@ -41,17 +41,18 @@ def _changed(**fields: object) -> Corrupt:
 
     def corrupt(body: bytes) -> bytes:
         content = json.loads(body)
+        trade = content["data"][0] if "data" in content else content
         for key, value in fields.items():
-            if key in content and value is None:
-                del content[key]
-            elif key in content:
-                content[key] = value
+            if key in trade and value is None:
+                del trade[key]
+            elif key in trade:
+                trade[key] = value
         return json.dumps(content, separators=(",", ":")).encode()
 
     return corrupt
 
 
-# Kinds by name; Binance and CoinCap keys stand side by side, each body has its own.
+# Kinds by name; the keys of Binance, Bybit and CoinCap stand side by side, each body has its own.
 KINDS: dict[str, Corrupt] = {
     "truncated": _truncated,
     "invalid_utf8": _invalid_utf8,
@@ -61,26 +62,28 @@ KINDS: dict[str, Corrupt] = {
     "doubled_key": _doubled_key,
     "nested": _nested,
     "nan_price": _changed(p=float("nan"), price=float("nan")),
-    "infinite_quantity": _changed(q="Infinity", volume=float("inf")),
+    "infinite_quantity": _changed(v="Infinity", q="Infinity", volume=float("inf")),
     "price_as_number": _changed(p=12.5, price="12.5"),
-    "price_null_quantity_list": _changed(p=[], q=["1"], price=[], volume=["1"]),
-    "id_as_text": _changed(t="17x", timestamp="yesterday"),
+    "price_null_quantity_list": _changed(v=["1"], p=[], q=["1"], price=[], volume=["1"]),
+    "id_as_text": _changed(t="17x", i=17, timestamp="yesterday"),
     "id_fraction": _changed(t=1.5, timestamp=1.5),
     "no_price": _changed(p=None, price=None),
     "no_time": _changed(T=None, timestamp=None),
-    "negative_quantity": _changed(q="-1.00000000", volume=-1),
+    "negative_quantity": _changed(v="-1.00000000", q="-1.00000000", volume=-1),
     "zero_price": _changed(p="0.00000000", price=0),
     "too_many_decimals": _changed(p="1.0000000000001", price=1.0000000000001),
     "huge": _changed(p="9" * 40 + ".0", price=10**40),
-    "maker_as_text": _changed(m="true", direction="up"),
+    "maker_as_text": _changed(m="true", S="buy", direction="up"),
     "no_symbol": _changed(s="", base=""),
     "array": lambda body: b"[" + body + b"]",
 }
 
 
 def unlike_any_trade(body: bytes) -> bytes:
-    """Give a Binance body an id that no trade has, so that what a reader makes of it cannot pass for the real one."""
+    """Give a body an id that no trade has, so that what a reader makes of it cannot pass for the real one."""
     content = json.loads(body)
+    if "data" in content:  # Bybit: one fill is enough, and a key is never empty
+        content["data"] = [{**content["data"][0], "i": ""}]
     if "t" in content:
         content["t"] = -content["t"]
     return json.dumps(content, separators=(",", ":")).encode()

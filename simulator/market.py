@@ -12,6 +12,8 @@ import numpy as np
 from lakehouse.errors import CryptolakeError
 from lakehouse.faults import fault_point
 from lakehouse.settings import SimulatorSettings
+from simulator.bybit import VENUE_PREFIX as BYBIT_PREFIX
+from simulator.bybit import BybitVenue, Fill, ledger_fills
 from simulator.catalogue import CATALOGUE, RANK, Symbol
 from simulator.clock import MarketClock
 from simulator.coincap import EXCHANGES, VENUE_PREFIX
@@ -27,6 +29,7 @@ from simulator.state import SymbolState, read_state, write_atomically
 from simulator.trades import Floats, Ints
 from simulator.venues import BinanceVenue, CoincapVenue
 
+_REMEMBERED_BYTES = 1 << 23  # of the ledger, for the newest trades of Bybit after a restart
 _LONGEST_TICK_S = 1.0  # after a pause of the machine trades go on at their rate, they do not come all at once
 
 
@@ -61,7 +64,9 @@ class Market:
         self.faults = Faults(settings.faults, self._random("faults", Purpose.FAULTS))
         self.refusals = Refusals()
         self._flow = LiveFlow(settings.market, self._paths, self._random(BINANCE))
-        self._venues: dict[str, BinanceVenue | CoincapVenue] = {BINANCE: BinanceVenue(self._flow, self._state.binance)}
+        self._venues: dict[str, BinanceVenue | BybitVenue | CoincapVenue] = {
+            BINANCE: BinanceVenue(self._flow, self._state.binance)
+        }
         self._flow_count = self._random("counts")
         self._resume()
         self._advanced = time.monotonic(), self.clock.now_us()
@@ -84,15 +89,28 @@ class Market:
         if exchange.venue in self._venues:
             return
         random = self._random(exchange.venue)
-        basis = generator(self.settings.seed, exchange.venue, Purpose.LIVE, 0).standard_normal()
-        flow = LiveFlow(
-            self.settings.market, self._paths, random, self.settings.market.venue_basis_bp * 1e-4 * float(basis)
-        )
+        flow = self._flow_of(exchange.venue, random)
         flow.add(exchange.market(tuple(self.symbols.values())), self.clock.now_us())
         running = self._state.coincap.setdefault(exchange.venue, 0)
         missing = self.settings.coincap_price_usd_missing_share
         self._venues[exchange.venue] = CoincapVenue(exchange, flow, random, missing, running)
         self.save()
+
+    def go_live_bybit(self, category: str, names: Iterable[str]) -> None:
+        """Let symbols of a Bybit category trade from now on; those that do already are left alone."""
+        name = f"{BYBIT_PREFIX}{category}"
+        venue = self._venues.get(name)
+        if not isinstance(venue, BybitVenue):
+            random, running = self._random(name), self._state.bybit.get(name, 0)
+            venue = BybitVenue(category, self._flow_of(name, random), random, self.settings.seed, running)
+            self._venues[name] = venue
+        venue.go_live([self.symbols[each] for each in names if each in self.symbols], self.clock.now_us())
+        self.save()
+
+    def recent_bybit(self, category: str, name: str, limit: int) -> list[Fill]:
+        """Give the newest trades of a symbol of a Bybit category, the newest first."""
+        venue = self._venues.get(f"{BYBIT_PREFIX}{category}")
+        return venue.recent(name, limit) if isinstance(venue, BybitVenue) else []
 
     async def run(self) -> None:
         """Tick until cancelled."""
@@ -116,7 +134,7 @@ class Market:
         """Make, write and send the trades of one tick, and commit the faults that are due."""
         groups = []
         for name, venue in self._venues.items():
-            rate = self.settings.rate_per_s if name == BINANCE else self.settings.coincap_rate_per_s
+            rate = self._rate_per_s(name)
             count = int(self._flow_count.poisson(rate * elapsed_s))
             groups.append(venue.make(count, after_us, until_us, self.faults, self.connections.silent_streams(name)))
         lines = [line for group in groups for line in group.lines]
@@ -134,7 +152,7 @@ class Market:
             self.stall(self.faults.settings.stall_s)
 
     def cut(self, kind: str, source: str | None = None) -> int:
-        """Cut the connections of one source (`binance`, `coincap`, a venue) or all; give how many."""
+        """Cut the connections of one source (`binance`, `bybit`, `coincap`, a venue) or all; give how many."""
         self._release()
         return self.connections.cut(kind, source)
 
@@ -160,11 +178,19 @@ class Market:
         """Give the running number of the last trade of each live CoinCap venue."""
         return {venue.venue: venue.running for venue in self._venues.values() if isinstance(venue, CoincapVenue)}
 
+    def bybit_numbers(self) -> dict[str, int]:
+        """Give the running number of the last trade of each live Bybit category."""
+        return {venue.venue: venue.running for venue in self._venues.values() if isinstance(venue, BybitVenue)}
+
     def save(self) -> None:
         """Write state.json."""
         self._state.clock_us = self.clock.now_us()
         self._state.ledger_bytes = self._journal.ledger_bytes
         self._state.coincap.update(self.coincap_numbers())
+        self._state.bybit.update(self.bybit_numbers())
+        for venue in self._venues.values():
+            if isinstance(venue, BybitVenue):
+                self._state.bybit_symbols[venue.venue] = venue.live_symbols()
         write_atomically(self._state_path, self._state.model_dump(mode="json"))
 
     def close(self) -> None:
@@ -185,8 +211,9 @@ class Market:
         last_us = int(records["time_us"].max()) if len(records) else 0
         for line in lines:
             last_us = max(last_us, int(line.fields["event_time_us"]))
-            if line.fields["venue"] != BINANCE:
-                self._state.coincap[line.fields["venue"]] = int(line.fields["n"])
+            if (venue := line.fields["venue"]) != BINANCE:
+                running = self._state.bybit if venue.startswith(BYBIT_PREFIX) else self._state.coincap
+                running[venue] = int(line.fields["n"])
         self._state.clock_us = max(self._state.clock_us, last_us)
         for name, state in self._state.binance.items():
             ids = records["id"][records["symbol"] == RANK[name]]
@@ -199,4 +226,25 @@ class Market:
             self._flow.add(live, self.clock.now_us())
         for venue in list(self._state.coincap):
             self.go_live_coincap(venue.removeprefix(VENUE_PREFIX))
+        self._resume_bybit()
         self.save()
+
+    def _resume_bybit(self) -> None:
+        if not self._state.bybit_symbols:
+            return
+        told = ledger_fills(self._journal.tail(_REMEMBERED_BYTES))
+        for name, symbols in list(self._state.bybit_symbols.items()):
+            self.go_live_bybit(name.removeprefix(BYBIT_PREFIX), symbols)
+            venue = self._venues[name]
+            if isinstance(venue, BybitVenue):
+                venue.remember(told[name])
+
+    def _flow_of(self, venue: str, random: np.random.Generator) -> LiveFlow:
+        """Make the flow of a venue beside Binance, with its constant offset of prices."""
+        basis = float(generator(self.settings.seed, venue, Purpose.LIVE, 0).standard_normal())
+        return LiveFlow(self.settings.market, self._paths, random, self.settings.market.venue_basis_bp * 1e-4 * basis)
+
+    def _rate_per_s(self, venue: str) -> float:
+        if venue == BINANCE:
+            return self.settings.rate_per_s
+        return self.settings.bybit_rate_per_s if venue.startswith(BYBIT_PREFIX) else self.settings.coincap_rate_per_s

@@ -13,6 +13,8 @@ from aiohttp import web
 
 from lakehouse.errors import CryptolakeError
 from lakehouse.settings import SimulatorSettings
+from simulator.bybit_rest import BybitRest
+from simulator.bybit_socket import BybitSocket
 from simulator.coincap_prices import CoincapPrices
 from simulator.coingecko import CoinGecko
 from simulator.control import Control
@@ -43,8 +45,10 @@ async def serve(settings: SimulatorSettings, folder: Path, ledger: Path, port_fi
     app.add_routes(
         [
             *sockets.routes(),
+            *BybitSocket(market, sockets).routes(),
             *CoincapPrices(market, sockets).routes(),
             *Rest(market).routes(),
+            *BybitRest(market).routes(),
             *CoinGecko(market).routes(),
             *Control(market, sockets).routes(),
         ]

@@ -38,6 +38,8 @@ class MarketState(BaseModel):
         ledger_bytes: length of the ledger then.
         binance: live symbols by name.
         coincap: running number of the last trade of each live exchange, by venue.
+        bybit: the same of each category.
+        bybit_symbols: live symbols of each category.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -48,6 +50,8 @@ class MarketState(BaseModel):
     ledger_bytes: int = 0
     binance: dict[str, SymbolState] = {}
     coincap: dict[str, int] = {}
+    bybit: dict[str, int] = {}
+    bybit_symbols: dict[str, list[str]] = {}
 
 
 def read_state(path: Path, seed: int, market: SimulatorMarketSettings) -> MarketState:

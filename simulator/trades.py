@@ -70,6 +70,12 @@ def wire_text(units: int, decimals: int) -> str:
     return f"{whole}.{part:08d}"
 
 
+def decimal_text(units: int, decimals: int) -> str:
+    """Write a whole number of 10 ** -decimals with all its decimals, as Bybit does."""
+    whole, part = divmod(units, 10**decimals)
+    return f"{whole}.{part:0{decimals}d}" if decimals else str(whole)
+
+
 def number_text(units: int, decimals: int) -> str:
     """Write a whole number of 10 ** -decimals as a JSON number without needless zeros (an int when whole)."""
     whole, part = divmod(units, 10**decimals)

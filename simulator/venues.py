@@ -58,7 +58,7 @@ class BinanceVenue:
         if not count or not self._flow.symbols:
             return group
         drawn = self._flow.draw(count, after_us, until_us)
-        chosen = faults.of_trades(count, has_ids=True)
+        chosen = faults.of_trades(count, resent=True, refilled=True)
         group.records = self._records(drawn)
         end = 0
         ends = np.empty(count, dtype=np.int64)
@@ -132,7 +132,7 @@ class CoincapVenue:
             return group
         exchange = self._exchange
         drawn = self._flow.draw(count, after_us, until_us)
-        chosen = faults.of_trades(count, has_ids=False)
+        chosen = faults.of_trades(count, resent=False, refilled=False)
         with_usd = self._random.random(count) >= self._usd_missing_share
         columns = (drawn.place, drawn.time_us, drawn.ticks, drawn.lots, drawn.buy, with_usd)
         for row, (place, time_us, ticks, lots, buy, usd) in enumerate(

@@ -63,6 +63,9 @@ class SimulatorLimitSettings(Section):
         messages_per_s: messages a client may send in a second; more ends its connection.
         buffered_bytes: unsent bytes of a slow connection at which it is aborted.
         coingecko_calls_per_minute: calls to CoinGecko an address may make in a clock minute; more is answered 429.
+        bybit_silence_s: a Bybit connection that neither says nor gets anything for this long is closed.
+        bybit_calls_per_5_s: Bybit REST calls of an address in five seconds; more are answered 403.
+        bybit_ban_s: for how long.
     """
 
     weight_per_minute: int
@@ -77,6 +80,9 @@ class SimulatorLimitSettings(Section):
     messages_per_s: int
     buffered_bytes: int
     coingecko_calls_per_minute: int
+    bybit_silence_s: float
+    bybit_calls_per_5_s: int
+    bybit_ban_s: float
 
 
 class SimulatorFaultSettings(Section):
@@ -87,9 +93,9 @@ class SimulatorFaultSettings(Section):
         cut_kind: fin ends the stream properly, abort resets it, random draws one.
         stall_every_s: mean time between two stalls: open connections get no data, pings are answered.
         stall_s: length of a stall.
-        duplicate_share: trades sent twice (Binance only: without ids a copy could not be told from a trade).
+        duplicate_share: trades sent twice (not CoinCap's: without ids a copy could not be told from a trade).
         reorder_share: trades sent after the next one of their symbol.
-        drop_share: trades never sent, but in the ledger and in REST (Binance only: without ids it could not be seen).
+        drop_share: trades never sent, but in the ledger and in REST (Binance only: elsewhere it could not be seen).
         malformed_share: extra frames that are no trade, per trade.
     """
 
@@ -111,6 +117,7 @@ class SimulatorSettings(Section):
         symbols: how many of the catalogue's symbols are listed.
         rate_per_s: Binance trades a real second over all live symbols.
         coincap_rate_per_s: trades a real second of each CoinCap exchange that has been connected to.
+        bybit_rate_per_s: trades a real second of each Bybit category that has been subscribed to.
         coincap_exchanges: exchanges with a CoinCap v2 trade stream.
         coincap_price_usd_missing_share: CoinCap frames without `priceUsd`.
         coincap_api_key: what CoinCap's v3 prices take; any other is `Unauthorized`.
@@ -131,6 +138,7 @@ class SimulatorSettings(Section):
     symbols: int = Field(ge=1)
     rate_per_s: float = Field(ge=0)
     coincap_rate_per_s: float = Field(ge=0)
+    bybit_rate_per_s: float = Field(ge=0)
     coincap_exchanges: tuple[str, ...]
     coincap_price_usd_missing_share: float
     coincap_api_key: str
