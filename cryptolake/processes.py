@@ -123,8 +123,8 @@ def simulator_environment(settings: Settings) -> dict[str, str] | None:
     return {
         f"{prefix}BINANCE__WS_URL": told["ws_url"],
         f"{prefix}BINANCE__REST_URL": told["rest_url"],
-        f"{prefix}BYBIT__WS_URL": told["ws_url"],
-        f"{prefix}BYBIT__REST_URL": told["rest_url"],
+        f"{prefix}BYBIT__WS_URL": told["bybit_ws_url"],
+        f"{prefix}BYBIT__REST_URL": told["bybit_rest_url"],
         f"{prefix}COINCAP__WS_URL": told["coincap_ws_url"],
         f"{prefix}COINCAP__PRICE_WS_URL": told["coincap_price_ws_url"],
         f"{prefix}COINCAP__API_KEY": told["coincap_api_key"],

@@ -92,6 +92,8 @@ def _announcement(port: int, coincap_api_key: str) -> dict[str, Any]:
         "port": port,
         "ws_url": f"ws://{_HOST}:{port}",
         "rest_url": f"http://{_HOST}:{port}",
+        "bybit_ws_url": f"ws://{_HOST}:{port}",
+        "bybit_rest_url": f"http://{_HOST}:{port}",
         "coincap_ws_url": f"ws://{_HOST}:{port}",
         "coincap_price_ws_url": f"ws://{_HOST}:{port}",
         "coincap_api_key": coincap_api_key,
