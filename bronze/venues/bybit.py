@@ -64,7 +64,7 @@ class Bybit:
         """Take symbol, first and last `seq` and the last time from a frame of trades."""
         content = read_object(frame)
         if content is None:
-            return Envelope(venue or self.source, TRADE, "")
+            return Envelope(venue or f"{PREFIX}spot", TRADE, "")
         if "topic" not in content and "op" in content:
             refused = f"{content.get('ret_msg')}" if content.get("success") is False else ""
             return Envelope(venue or f"{PREFIX}spot", CONTROL, "", complaint=refused[:200])

@@ -90,6 +90,26 @@ def test_bare_coincap_frames_go_to_the_topics_of_their_exchanges(
     assert sorted(int(m[3]) for messages in got.values() for m in messages) == list(range(1, 14))
 
 
+def test_a_recording_of_bybit_is_told_apart_by_category_and_what_the_recorder_sent_is_left_out(
+    settings: Settings, kafka: str, read_topic: Read, recorded_data: Path
+) -> None:
+    tape = recorded_data / "bybit_v5_frames.jsonl.gz"
+    readers = {name: read_topic(name) for name in ("bybit-spot.trade", "bybit-linear.trade")}
+    replayed = replay(tape, "bybit", settings, kafka)
+    assert replayed.topics.pop("bybit-spot.control") == 24
+    assert sum(replayed.topics.values()) == 120
+    with gzip.open(tape) as file:
+        lines = {number: json.loads(line) for number, line in enumerate(file, start=1)}
+    categories = {line["conn"]: line["addr"].rpartition("/")[2] for line in lines.values() if line["t"] == "send"}
+    for name, reader in readers.items():
+        for key, payload, _, sequence, received_us, *rest in facts(reader):
+            said = lines[int(sequence)]
+            assert payload == said["data"].encode()
+            assert int(received_us) == round(said["ts"] * 1e6)
+            assert (key, rest) == (json.loads(payload)["topic"], ["replay", name.partition(".")[0], "trade"])
+            assert name == f"bybit-{categories[said['conn']]}.trade"
+
+
 def dict_key(line: bytes) -> tuple[str, bytes]:
     content = json.loads(line)
     return f"{content['base']}-{content['quote']}", line

@@ -139,10 +139,10 @@ def test_live_coincap_says_what_there_is_instead(settings: Settings) -> None:
 
 
 def test_an_unknown_source_is_refused_with_those_there_are(settings: Settings) -> None:
-    with pytest.raises(CryptolakeError, match="binance, coincap, tickers, coingecko"):
+    with pytest.raises(CryptolakeError, match="binance, bybit, coincap, tickers, coingecko"):
         collect("mtgox", settings, "127.0.0.1:1", None)  # type: ignore[arg-type]
-    assert (*VENUES, *POLLED) == SOURCES == ("binance", "coincap", "tickers", "coingecko")
-    with pytest.raises(CryptolakeError, match=r"polled.*Take binance, coincap"):
+    assert (*VENUES, *POLLED) == SOURCES == ("binance", "bybit", "coincap", "tickers", "coingecko")
+    with pytest.raises(CryptolakeError, match=r"polled.*Take binance, bybit, coincap"):
         venue_of("tickers")
 
 
@@ -238,3 +238,57 @@ def test_retry_after_is_seconds_or_a_date() -> None:
         0,
     ]
     assert 3500 < retry_after_s(formatdate(time.time() + 3600, usegmt=True)) <= 3600
+
+
+BYBIT_FILL = (
+    '{"T":1786310819680,"s":"BTCUSDT","S":"Sell","v":"0.004","p":"65114.20","L":"MinusTick",'
+    '"i":"a9188a0a-82bc-50de-be60-03eedbe3cdd7","BT":false,"RPI":false,"seq":753843954913}'
+)
+
+
+def bybit(*fills: str, venue: str | None = "bybit-linear", topic: str = "publicTrade.BTCUSDT") -> Envelope:
+    frame = f'{{"topic":"{topic}","type":"snapshot","ts":1786310819681,"data":[{",".join(fills)}]}}'
+    return venue_of("bybit").envelope(frame.encode(), venue)
+
+
+def test_a_bybit_frame_holds_the_numbers_of_its_order_from_the_least_to_the_greatest() -> None:
+    later = BYBIT_FILL.replace("753843954913", "753843954920").replace("1786310819680", "1786310819690")
+    key, us = "publicTrade.BTCUSDT", 1786310819690_000
+    held = Envelope("bybit-linear", "trade", key, "BTCUSDT", 753843954913, 753843954920, us)
+    assert bybit(BYBIT_FILL, later) == held
+    assert bybit(BYBIT_FILL, later, venue=None) == held
+    digits = BYBIT_FILL.replace("a9188a0a-82bc-50de-be60-03eedbe3cdd7", "2290000001189048101")
+    assert bybit(digits, venue=None).venue == "bybit-spot"
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"a9188a0a-82bc-50de-be60-03eedbe3cdd7"', '""'),
+        ('"a9188a0a-82bc-50de-be60-03eedbe3cdd7"', "7"),
+        ('"65114.20"', '"0"'),
+        ('"65114.20"', "65114.20"),
+        ('"0.004"', '"1e3"'),
+        ("1786310819680", "1786310819"),
+        ("1786310819680", '"1786310819680"'),
+        ("753843954913", '"753843954913"'),
+        ("753843954913", "-1"),
+        ('"BTCUSDT"', '"ETHUSDT"'),
+        ('"Sell"', '"sell"'),
+        ('"BT":false', '"BT":false,"p":"1"'),
+        ("}", ""),
+    ],
+)
+def test_a_bybit_frame_with_a_trade_that_silver_refuses_holds_nothing(old: str, new: str) -> None:
+    assert bybit(BYBIT_FILL, BYBIT_FILL.replace(old, new)).symbol == ""
+    assert bybit(BYBIT_FILL, BYBIT_FILL.replace(old, new)).event_time_us == 0
+
+
+def test_what_bybit_says_beside_trades_is_control_and_a_refusal_is_heard() -> None:
+    venue = venue_of("bybit")
+    pong = venue.envelope(b'{"success":true,"ret_msg":"pong","conn_id":"c","op":"ping"}', "bybit-spot")
+    assert pong == Envelope("bybit-spot", "control", "")
+    refused = b'{"success":false,"ret_msg":"Invalid topic: [x]","conn_id":"c","op":"subscribe"}'
+    assert venue.envelope(refused, "bybit-spot").complaint == "Invalid topic: [x]"
+    assert bybit(BYBIT_FILL, topic="orderbook.50.BTCUSDT") == Envelope("bybit-linear", "trade", "orderbook.50.BTCUSDT")
+    assert venue.envelope(b"\xff", None) == Envelope("bybit-spot", "trade", "")
