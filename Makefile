@@ -49,5 +49,5 @@ lock: ## write the locks in requirements/ anew, with the newest versions allowed
 	$(BIN)/python -m scripts.lock
 
 clean: ## remove what setup, tests and checks have made (the lake in .cryptolake stays)
-	rm -rf .venv .jars .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache dist build
+	rm -rf .venv .jars .pytest_cache .mypy_cache .ruff_cache .hypothesis .fuzz .import_linter_cache dist build
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -2,14 +2,13 @@
 
 Every input is the payload of a frame with the headers of that source's good frame. A finding is an input for which a
 parser raises, that vanishes, that is refused without a documented reason, or that silver and the audit read two ways;
-its payload is printed, ready for an entry of the corpus.
+its payload is printed, ready for an entry of the corpus. What is worth trying again stays in `.fuzz/SOURCE`.
 """
 
 from __future__ import annotations
 
 import re
 import sys
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +21,7 @@ with atheris.instrument_imports(include=["silver", "cryptolake.audit"]):
 
 _LONGEST_SEED_BYTES = 4_096
 _ID = 7
+_FOLDER = Path(__file__).resolve().parents[2] / ".fuzz"
 
 
 class Finding(Exception):
@@ -34,13 +34,14 @@ def main(arguments: list[str]) -> int:
         print(f"usage: python -m fuzz {{{','.join(SOURCES)}}} [flags of libFuzzer]", file=sys.stderr)
         return 2
     source = SOURCES[arguments[1]]
-    with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
-        seeds, words = Path(folder) / "seeds", Path(folder) / "words"
-        _write_seeds(source, seeds)
-        words.write_text("".join(f'"{_escaped(word)}"\n' for word in _words(source)))
-        flags = [f"-dict={words}", f"-artifact_prefix={folder}/", *arguments[2:]]
-        atheris.Setup([arguments[0], *flags, str(seeds)], lambda payload: _look_at(source, payload))
-        atheris.Fuzz()
+    folder = _FOLDER / source.name
+    kept, seeds, words = folder / "kept", folder / "seeds", folder / "words"
+    kept.mkdir(parents=True, exist_ok=True)
+    _write_seeds(source, seeds)
+    words.write_text("".join(f'"{_escaped(word)}"\n' for word in _words(source)))
+    flags = [f"-dict={words}", f"-artifact_prefix={folder}/", *arguments[2:]]
+    atheris.Setup([arguments[0], *flags, str(kept), str(seeds)], lambda payload: _look_at(source, payload))
+    atheris.Fuzz()
     return 0
 
 
@@ -56,7 +57,7 @@ def _look_at(source: Source, payload: bytes) -> None:
 
 
 def _write_seeds(source: Source, folder: Path) -> None:
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     (folder / "good").write_bytes(good_frame(source, _ID).payload)
     cases = (case for case in CASES if case.source is source and not case.is_huge)
     for number, case in enumerate(cases):
