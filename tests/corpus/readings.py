@@ -23,15 +23,22 @@ _REASON = re.compile(r"^\| `([a-z_0-9]+)(?::[^`]*)?` \|", re.MULTILINE)
 
 def audits_reading(frame: Frame) -> Reading:
     """What the audit's parser makes of a frame; a whole frame that is bad is its row 0."""
-    into = judge.Judged()
-    judge.Judge().judge(0, judge.Frame(**vars(frame)), into)
+    into = _judged(frame)
     assert into.control == (frame.channel == CONTROL)
     found: dict[int, Any] = {max(bad.row, 0): BAD for bad in into.bad}
     for kind in KINDS:
         for _, row, *values in getattr(into, kind.table.removeprefix("silver.")):
             names = zip(kind.parsed, values, strict=True)
             found[row] = {name: typed(kind.table, name, value) for name, value in names}
+    for _, first, last in into.lost:
+        found[0] = {"from_id": first, "to_id": last}
     return found
+
+
+def _judged(frame: Frame) -> judge.Judged:
+    into = judge.Judged()
+    judge.Judge().judge(0, judge.Frame(**vars(frame)), into)
+    return into
 
 
 def silvers_reading(frame: Frame) -> Reading:
@@ -56,7 +63,7 @@ def disagreement(frame: Frame) -> str | None:
 def fault(frame: Frame) -> str | None:
     """What no frame may do, whatever it holds: vanish, be refused without a documented reason, or be read two ways."""
     rows = parse_frame(frame)
-    if not rows and frame.payload.strip(b" \t\r\n").replace(b" ", b"") not in (b"[]", b"{}"):
+    if not rows and not _judged(frame).arrays:
         return "it has vanished"
     for row in rows:
         if not isinstance(row, Rejected):

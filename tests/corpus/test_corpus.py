@@ -11,7 +11,7 @@ import pytest
 from corpus import mutations
 from corpus.cases import CASES, SOURCES, Case, Source
 from corpus.readings import BAD, audits_reading, documented_reasons, fault
-from corpus.wanted import Content, wanted
+from corpus.wanted import TABLE_OF, Content, wanted
 from hypothesis import HealthCheck, given, seed, settings
 
 from bronze.venues import venue_of
@@ -42,7 +42,7 @@ def _parsed(case: Case) -> Iterator[tuple[tuple[str, int], Content]]:
             assert len(set(row.reasons)) == len(row.reasons)
             yield ("quarantine", row.row), frozenset(row.reasons)
         else:
-            yield (f"{row.kind}s", row.row), vars(row)
+            yield (TABLE_OF[row.kind], row.row), vars(row)
 
 
 @each_case

@@ -9,9 +9,13 @@ from typing import Any
 from corpus.cases import Row
 from pyspark.sql.types import DataType, DecimalType
 
+from silver.kinds import ROW_KINDS
+from silver.rows import LostIds
 from silver.tables import TABLES as SILVER
 
 TABLES = {table.name.removeprefix("silver."): table for table in SILVER}
+# The table of each kind of parsed row.
+TABLE_OF = {kind.name: kind.table.name.removeprefix("silver.") for kind in ROW_KINDS} | {LostIds.kind: "gaps"}
 Content = frozenset[str] | Mapping[str, Any]  # the reasons, or the fields
 
 
