@@ -81,8 +81,8 @@ class Refine:
         try:
             return self._write(batch, version)
         except BaseException:
-            # What is known of ids is ahead of the table now: the next batch reads it anew.
-            self._high_water = HighWater()
+            # What is known of ids is ahead of the table now.
+            self.forget()
             batch.release()
             raise
 
@@ -97,8 +97,13 @@ class Refine:
         self._id_gaps.write_filled(self._lake)
         return max(low - first, 0)
 
+    def forget(self) -> None:
+        """Read anew what the tables say of ids: something else has written to them."""
+        self._high_water = HighWater()
+
     def on_timer(self, now_s: float) -> None:
         """Give rows to the holes that have lasted by now (UTC, seconds): a venue that fell silent calls nobody."""
+        self._refresh()
         self._id_gaps.write_found(self._lake, int(now_s * 1_000_000))
 
     def advance_mark(self) -> None:
@@ -253,6 +258,7 @@ class _Batch:
             "rule_version": f.lit(RULE_VERSION),
             "first_seen": f.current_timestamp(),
             "replayed_at": f.lit(None).cast("timestamp"),
+            "replay_rule_version": f.lit(None).cast("string"),
             "outcome": f.lit(None).cast("string"),
         }
         return bad.join(frame, same_frame).withColumns(judged).select(*columns)

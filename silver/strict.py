@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -79,14 +79,22 @@ def _parse_batches(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch
         received = batch.schema.get_field_index("received_at")
         as_us = pc.cast(batch.column(received), pa.int64())
         for record in batch.set_column(received, "received_at", as_us).to_pylist():
-            rows.extend(_rows(record))
+            rows.extend(parsed_rows(record))
             if len(rows) >= _ROWS_A_BATCH:
                 yield pa.RecordBatch.from_pylist(rows, schema)
                 rows = []
     yield pa.RecordBatch.from_pylist(rows, schema)
 
 
-def _rows(record: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def parsed_rows(record: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Run the strict parser on one frame.
+
+    Args:
+        record: the columns of a frame that name it and that the parser takes; `received_at` in us UTC.
+
+    Yields:
+        rows of SCHEMA, times in us UTC; what is null may be absent.
+    """
     frame = Frame(*(record[name] for name in _PARSER_TAKES))
     passed = {name: record[name] for name in FROM_FRAME}
     for row in parse_frame(frame):

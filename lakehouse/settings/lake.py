@@ -28,6 +28,8 @@ class LakeSettings(Section):
     trigger_interval_ms: int
     max_offsets_per_trigger: int
     rows_per_file: int
+    replay_rows: int
+    replay_bytes: int
     restart_limit: int
     restart_backoff_s: float
 

@@ -1,0 +1,264 @@
+"""Tries the current rules on quarantined rows: what is good now goes to silver, and each row says what came of it."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import reduce
+from typing import Any
+
+import pyarrow as pa
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as f
+from pyspark.sql.pandas.types import to_arrow_schema
+from pyspark.sql.types import TimestampType
+
+from lakehouse.arrow import frame_of
+from lakehouse.faults import fault_point
+from lakehouse.lake import Lake, Txn
+from lakehouse.table import Table
+from silver.copies import CONFLICT_REASON, NEW, SAME, VERDICT, judge_copies
+from silver.high_water import HighWater, Span
+from silver.id_gaps import IdGaps
+from silver.kinds import ROW_KINDS, TRADE, RowKind
+from silver.quality import RULE_VERSION
+from silver.rows import WHOLE_FRAME, Rejected
+from silver.selection import Selection
+from silver.strict import KIND, SCHEMA, parsed_rows, rows_of_kind
+from silver.survey import survey
+from silver.tables import QUARANTINE
+from silver.trades import ROUTE, TRADE_ROUTE
+
+# What came of a row. The first four are dealt with and not tried again; the last two are quarantined still.
+SILVER, COPY, SPLIT, EMPTY = "silver", "copy", "split", "empty"
+REJECTED, CONFLICT = "rejected", "conflict"
+STILL_BAD = (REJECTED, CONFLICT)
+MEANING: Mapping[str, str] = {
+    SILVER: "in silver now",
+    COPY: "a further copy of a row of silver",
+    SPLIT: "a frame whose good rows are in silver and whose bad rows are quarantined one by one",
+    EMPTY: "no row in it",
+    REJECTED: "breaks rules still",
+    CONFLICT: "contradicts the row of silver that has its key",
+}
+OUTCOMES: tuple[str, ...] = tuple(MEANING)
+
+_PLACE = ("topic_id", "partition", "offset", "row")
+_OWN = "own"
+TARGETS: tuple[Table, ...] = tuple(kind.table for kind in ROW_KINDS)
+
+Row = dict[str, Any]
+Place = tuple[Any, ...]
+
+
+@dataclass
+class _Tried:
+    """A quarantined row and what the current rules make of it."""
+
+    row: Row
+    parsed: list[Row]
+    outcomes: list[str] = field(default_factory=list)
+
+    @property
+    def outcome(self) -> str:
+        """What came of the row as a whole."""
+        if len(self.outcomes) <= 1:
+            return self.outcomes[0] if self.outcomes else EMPTY
+        if any(outcome in STILL_BAD for outcome in self.outcomes):
+            return SPLIT
+        return SILVER if SILVER in self.outcomes else COPY
+
+
+class Replay:
+    """Replays the quarantine, group by group.
+
+    Every group first writes what is good to silver and then marks its quarantined rows, both under a number of its own
+    (the txn version). A crash between the two leaves rows that are in silver and not marked: the next replay of
+    anything marks them first. Only refine and this write these tables, and never at the same time: refine must have
+    finished what a crash cut off, or rows that it has yet to write would be taken as lost.
+
+    Args:
+        lake: the lake this process owns; its session is looked at for every group anew.
+    """
+
+    name = "replay"
+    reads: tuple[Table, ...] = (QUARANTINE,)
+    writes: tuple[Table, ...] = (*TARGETS, QUARANTINE)
+
+    def __init__(self, lake: Lake) -> None:
+        self._lake = lake
+        self._high_water = HighWater()
+        self._id_gaps = IdGaps(lake.settings.lake.gap_open_s)
+
+    def groups(self, selection: Selection) -> Iterator[list[Row]]:
+        """Read the selected rows that are not dealt with, in groups of bounded size; unfinished ones come first."""
+        still_bad = f.col("outcome").isNull() | f.col("outcome").isin(*STILL_BAD)
+        open_rows = self._lake.read(QUARANTINE).where(still_bad)
+        if self.unfinished():
+            yield from self._in_groups(self._in_silver(open_rows))
+            open_rows = self._lake.read(QUARANTINE).where(still_bad)
+        yield from self._in_groups(open_rows.where(selection.condition()))
+
+    def unfinished(self) -> bool:
+        """Say whether a replay was cut off between its writes to silver and its marks."""
+        done = self._mark(QUARANTINE)
+        return any(self._mark(table) > done for table in TARGETS)
+
+    def run(self, rows: Sequence[Row]) -> Counter[str]:
+        """Try one group.
+
+        Args:
+            rows: as `groups` gives them.
+
+        Returns:
+            how many rows have which outcome, and how many of them were `marked` anew.
+        """
+        number = 1 + max(self._mark(table) for table in self.writes)
+        tried = [_Tried(row, _own_rows(row)) for row in rows]
+        found = self._insert([parsed for each in tried for parsed in each.parsed], number)
+        for each in tried:
+            each.outcomes = [found.get(_place(parsed), REJECTED) for parsed in each.parsed]
+        told: Counter[str] = Counter(each.outcome for each in tried)
+        told["marked"] = self._mark_rows(tried, number)
+        return told
+
+    def _insert(self, parsed: list[Row], number: int) -> dict[Place, str]:
+        """Write what silver does not hold, and say of every good row what became of it."""
+        found: dict[Place, str] = {}
+        for kind in ROW_KINDS:
+            good = [row for row in parsed if row[KIND] == kind.name]
+            if not good:
+                continue
+            frame = frame_of(self._lake.spark, pa.Table.from_pylist(good, to_arrow_schema(SCHEMA)))
+            rows = rows_of_kind(frame, kind)
+            spans = survey(rows.withColumn(ROUTE, f.lit(TRADE_ROUTE))).spans if kind is TRADE else []
+            stored = self._stored(kind, good, spans)
+            judged = _with_own(judge_copies(rows, stored, kind.key, kind.values), stored).localCheckpoint()
+            outcomes = {row[:-2]: _outcome(*row[-2:]) for row in judged.select(*_PLACE, VERDICT, _OWN).collect()}
+            new = judged.where((f.col(VERDICT) == NEW) & ~f.col(_OWN)).select(*kind.table.columns)
+            count = new.count()
+            if count:
+                self._open_gaps(spans, rows)
+                version = self._lake.append(
+                    kind.table, self._lake.in_few_files(new, count), self._txn(kind.table, number)
+                )
+                fault_point("after_replay_insert")
+                self._close_gaps(spans, version)
+            found |= {tuple(place): outcome for place, outcome in outcomes.items()}
+        return found
+
+    def _open_gaps(self, spans: list[Span], trades: DataFrame) -> None:
+        """Give rows of silver.gaps to the holes that these trades will show, as refine does, before they show them."""
+        if spans:
+            self._id_gaps.take(spans, trades, ())
+            self._id_gaps.write_found(self._lake, time.time_ns() // 1000)
+
+    def _close_gaps(self, spans: list[Span], version: int | None) -> None:
+        if spans and version is not None:
+            self._high_water.advance(spans, version)
+            self._id_gaps.write_filled(self._lake)
+
+    def _stored(self, kind: RowKind, good: list[Row], spans: list[Span]) -> DataFrame | None:
+        """Read what silver may hold copies of; None when there can be none."""
+        if kind is TRADE:
+            held = self._high_water.refresh(self._lake)
+            if held is not None:
+                self._id_gaps.restore(self._lake, held)
+            return self._high_water.stored_copies(self._lake, spans)
+        times = [row[kind.name][kind.time] for row in good]
+        earliest, latest = (f.timestamp_micros(f.lit(us)) for us in (min(times), max(times)))
+        return self._lake.read(kind.table).where(f.col(kind.time).between(earliest, latest))
+
+    def _mark_rows(self, tried: Iterable[_Tried], number: int) -> int:
+        now_us = time.time_ns() // 1000
+        marked: list[Row] = []
+        for each in tried:
+            verdict = {"outcome": each.outcome, "replay_rule_version": RULE_VERSION}
+            if all(each.row[name] == value for name, value in verdict.items()):
+                continue
+            marked.append({**each.row, **verdict, "replayed_at": now_us})
+            if each.outcome == SPLIT:
+                marked += _quarantined_apart(each, now_us)
+        if not marked:
+            return 0
+        rows = frame_of(self._lake.spark, pa.Table.from_pylist(marked, to_arrow_schema(QUARANTINE.schema)))
+        self._lake.upsert(QUARANTINE, rows, self._txn(QUARANTINE, number), within=_within(marked))
+        fault_point("after_replay_marks")
+        return len(marked)
+
+    def _in_silver(self, quarantined: DataFrame) -> DataFrame:
+        """Keep the rows that silver holds as well, themselves or a row of their frame."""
+        places = [self._lake.read(table).select(*_PLACE) for table in TARGETS]
+        held, written = quarantined.alias("held"), reduce(DataFrame.union, places).alias("written")
+        same = [f.col(f"held.{name}") == f.col(f"written.{name}") for name in _PLACE]
+        same[-1] = same[-1] | (f.col("held.row") == WHOLE_FRAME)
+        return held.join(written, reduce(Column.__and__, same), "left_semi")
+
+    def _in_groups(self, rows: DataFrame) -> Iterator[list[Row]]:
+        limits = self._lake.settings.lake
+        times = {field.name for field in QUARANTINE.schema.fields if isinstance(field.dataType, TimestampType)}
+        columns = [f.unix_micros(n).alias(n) if n in times else f.col(n) for n in QUARANTINE.columns]
+        group: list[Row] = []
+        size = 0
+        for row in rows.select(*columns).toLocalIterator():
+            group.append({**row.asDict(), "payload": bytes(row["payload"] or b"")})
+            size += len(group[-1]["payload"])
+            if len(group) >= limits.replay_rows or size >= limits.replay_bytes:
+                yield group
+                group, size = [], 0
+        if group:
+            yield group
+
+    def _mark(self, target: Table) -> int:
+        return self._lake.mark(target, self._app_id(target)) or 0
+
+    def _txn(self, target: Table, number: int) -> Txn:
+        return Txn(self._app_id(target), number)
+
+    def _app_id(self, target: Table) -> str:
+        return self._lake.app_id(target, self.name, QUARANTINE)
+
+
+def _own_rows(quarantined: Row) -> list[Row]:
+    """Parse the frame anew and take the rows that were quarantined: all of it, or its one row."""
+    parsed = list(parsed_rows(quarantined))
+    if quarantined["row"] == WHOLE_FRAME:
+        return parsed
+    return [row for row in parsed if row["row"] in (quarantined["row"], WHOLE_FRAME)]
+
+
+def _with_own(judged: DataFrame, stored: DataFrame | None) -> DataFrame:
+    """Add whether silver holds this very row, from a replay that was cut off, and not another copy."""
+    if stored is None:
+        return judged.withColumn(_OWN, f.lit(False))
+    places = stored.select(*_PLACE).withColumn(_OWN, f.lit(True))
+    return judged.join(places, list(_PLACE), "left").withColumn(_OWN, f.coalesce(_OWN, f.lit(False)))
+
+
+def _outcome(verdict: str, own: bool) -> str:
+    if own or verdict == NEW:
+        return SILVER
+    return COPY if verdict == SAME else CONFLICT
+
+
+def _quarantined_apart(tried: _Tried, now_us: int) -> list[Row]:
+    """The bad rows of a frame that was quarantined as a whole."""
+    judged = {"rule_version": RULE_VERSION, "first_seen": now_us, "replayed_at": None, "outcome": None}
+    apart = []
+    for parsed, outcome in zip(tried.parsed, tried.outcomes, strict=True):
+        if outcome in STILL_BAD:
+            reasons = list(parsed["reasons"]) if parsed[KIND] == Rejected.kind else [CONFLICT_REASON]
+            named = {"row": parsed["row"], "reasons": reasons, "replay_rule_version": None}
+            apart.append({**tried.row, **judged, **named})
+    return apart
+
+
+def _within(marked: Iterable[Row]) -> str:
+    times = [row["first_seen"] for row in marked]
+    return f"t.first_seen BETWEEN timestamp_micros({min(times)}) AND timestamp_micros({max(times)})"
+
+
+def _place(row: Row) -> Place:
+    return tuple(row[name] for name in _PLACE)
