@@ -65,7 +65,7 @@ def _checks(settings: Settings, snapshot: Snapshot, ledger: Path | None, folder:
     # Read after the tables: a trade is in the ledger before anyone can have it.
     truth = Ledger(ledger, settings, folder, parts, bronze.heard, silver.id_gaps.lost) if ledger else None
     results = bronze.offset_checks(settings.kafka.accept_recreated_topics)
-    results += _accounts(bronze, silver, places, quarantine, parts, limits.examples, truth)
+    results += _accounts(bronze, silver, places, quarantine, parts, limits.examples, truth, snapshot.replaying())
     results += [bronze.raw_bytes.result(), silver.naming.result()]
     results += silver.id_gaps.results(bronze.lost, snapshot.pinned_us)
     results += silver.bars.results() + silver.windows.results() + silver.trends.results(silver.bars.in_flight())
@@ -82,6 +82,7 @@ def _accounts(
     parts: int,
     examples: int,
     truth: Ledger | None,
+    replaying: bool,
 ) -> list[CheckResult]:
     place, reason, in_flight = bronze.bad()
     order = np.argsort(place, kind="stable")
@@ -89,7 +90,7 @@ def _accounts(
     first_held = bronze.first_held()
     results = []
     for kind, stored in silver.spills.items():
-        account = Accounting(kind, places, quarantine, bad, why, first_held, examples)
+        account = Accounting(kind, places, quarantine, bad, why, first_held, replaying, examples)
         for part in range(parts):
             expected, held = bronze.spills[kind].read(part), stored.read(part)
             account.take(expected, held)

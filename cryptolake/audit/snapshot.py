@@ -16,7 +16,7 @@ from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from bronze.tables import FRAMES
-from cryptolake.audit.kinds import Kind
+from cryptolake.audit.kinds import KINDS, Kind
 from lakehouse.errors import CryptolakeError
 from lakehouse.settings import Settings
 from silver.tables import (
@@ -33,6 +33,7 @@ from silver.tables import (
 
 Columns = Mapping[str, pa.DataType]
 _PIECE_ROWS = 32_768
+_PIN_ATTEMPTS = 20
 
 PLAIN_READER_VERSION = 1  # above it a file's rows are not simply the table's rows (deletion vectors, renamed columns)
 
@@ -201,13 +202,27 @@ class Snapshot:
     def pin(cls, lake_folder: Path) -> Snapshot:
         """Pin the newest version of every table, from the top down.
 
+        A replay of the quarantine marks rows after it has put them into silver; a mark that came while the tables were
+        being pinned would speak of rows that the pinned version of silver lacks, so then they are pinned anew.
+
         Raises:
-            CryptolakeError: there is no lake yet, or a table cannot be read.
+            CryptolakeError: there is no lake yet, or a table cannot be read, or replays do not let it be pinned.
         """
         now_us = time.time_ns() // 1000
         upper = (SIX_MINUTE_TRENDS, FIVE_MINUTE_BARS, ONE_MINUTE_BARS)
-        order = (*upper, TRADES, QUARANTINE, PRICES, TICKERS, CANDLES, GAPS, FRAMES)
-        return cls(now_us, *(PinnedTable(lake_folder, table.name) for table in order))
+        top = [PinnedTable(lake_folder, table.name) for table in upper]
+        for _ in range(_PIN_ATTEMPTS):
+            before = PinnedTable(lake_folder, QUARANTINE.name)
+            below = (TRADES, QUARANTINE, PRICES, TICKERS, CANDLES, GAPS, FRAMES)
+            snapshot = cls(now_us, *top, *(PinnedTable(lake_folder, table.name) for table in below))
+            if snapshot._replayed(before) == snapshot._replayed(snapshot.quarantine):
+                return snapshot
+        raise CryptolakeError("The quarantine is being replayed faster than it can be read", "Audit again later.")
+
+    def replaying(self) -> bool:
+        """Whether a replay of the quarantine stands between its writes to silver and its marks."""
+        done = self._replayed(self.quarantine)
+        return any(self._replayed(table) > done for table in map(self.of, KINDS))
 
     def of(self, kind: Kind) -> PinnedTable:
         """The table of a kind of row."""
@@ -217,6 +232,9 @@ class Snapshot:
     def frames_in_flight(self) -> frozenset[str]:
         """The files of bronze that refine has not consumed yet."""
         return self.frames.files_above(self.trades.mark(f"{TRADES.name}/refine/{self.frames.table_id}"))
+
+    def _replayed(self, table: PinnedTable) -> int:
+        return table.mark(f"{table.name}/replay/{self.quarantine.table_id}") or 0
 
     def in_flight_to_bars(self, source: PinnedTable) -> frozenset[str]:
         """The files of trades or candles that aggregate has not settled yet."""

@@ -15,6 +15,7 @@ from pyspark.sql.pandas.types import to_arrow_schema
 
 from bronze.tables import FRAMES
 from lakehouse.table import Table
+from silver.quality import RULE_VERSION
 from silver.tables import (
     CANDLES,
     FIVE_MINUTE_BARS,
@@ -272,7 +273,7 @@ class HandLake:
         refused = {
             **_from_frame(frame, QUARANTINE, row),
             "reasons": list(reasons),
-            "rule_version": "1",
+            "rule_version": RULE_VERSION,
             "first_seen": frame["received_at"],
         }
         self.rows[QUARANTINE.name].append(refused)
