@@ -15,6 +15,7 @@ from rich.table import Table as RichTable
 
 from lakehouse.errors import CryptolakeError
 from lakehouse.lake import lake_folder
+from lakehouse.printable import printable
 from lakehouse.settings import Settings
 from serving.catalog import TABLES, VIEWS, schemas
 
@@ -85,8 +86,9 @@ def _rich_table(answer: pa.Table) -> RichTable:
         )
         table.add_column(column.name, justify="right" if numeric else "left", overflow="fold")
     for row in answer.to_pylist():
-        # Text: what came as data must not be read as markup.
-        table.add_row(*(("" if value is None else _text(value)).replace("[", r"\[") for value in row.values()))
+        # What came as data must not be read as markup, nor be obeyed by the terminal.
+        texts = (printable("" if value is None else _text(value)) for value in row.values())
+        table.add_row(*(text.replace("[", r"\[") for text in texts))
     return table
 
 
