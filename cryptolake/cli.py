@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from cryptolake.commands import backfill, data, models, processes, reading
+from cryptolake.commands import backfill, data, models, processes, quarantine, reading
 from cryptolake.commands.demo import demo
 from cryptolake.commands.options import Options
 from cryptolake.signals import interrupt_on_sigterm
@@ -51,6 +51,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
 for _name, _function in COMMANDS.items():
     app.command(_name)(_function)
 app.add_typer(backfill.app)
+app.add_typer(quarantine.app)
 
 
 @app.callback()

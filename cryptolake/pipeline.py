@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -19,6 +20,7 @@ from bronze.land import Land
 from bronze.topics import topic_ids
 from cryptolake.lake_status import LakeStatus
 from cryptolake.maintain import maintain
+from cryptolake.replaying import replay_groups
 from cryptolake.requests import Inbox
 from cryptolake.stopwatch import Stopwatch
 from cryptolake.stream import checkpoint_folder, start_stream
@@ -32,6 +34,7 @@ from ml.predict import Predict
 from silver import tables as silver_tables
 from silver.aggregate import Aggregate
 from silver.refine import Refine
+from silver.selection import Selection
 
 log = logging.getLogger(__name__)
 _TICK_S = 0.5
@@ -128,6 +131,24 @@ class Pipeline:
         """Predict on the closed minutes that have no prediction yet; return how many versions were consumed."""
         with self._busy:
             return self._predict.drain()
+
+    def replay_quarantine(self, selection: Selection) -> Counter[str]:
+        """Replay quarantined rows between batches; the minutes this corrects wait for the timer, as for late trades."""
+        try:
+            told = replay_groups(self._lake, selection, self._between_whole_batches)
+        finally:
+            with self._busy:
+                self._refine.forget()
+        with self._between_whole_batches():
+            self._aggregate.drain()
+        return told
+
+    @contextmanager
+    def _between_whole_batches(self) -> Iterator[None]:
+        with self._busy:
+            if self.failure is not None:  # the batch it cut off is finished first, by the next start of the stream
+                raise CryptolakeError("The stream has just failed and starts again", "Give the command again.")
+            yield
 
     @contextmanager
     def between_batches(self) -> Iterator[None]:
@@ -245,7 +266,10 @@ def owner_handlers(lake: Lake, pipeline: Pipeline) -> Handlers:
         with pipeline.between_batches():
             return {"tables": [str(table) for table in maintain(lake)]}
 
-    return {"train": train, "predict": predict, "maintain": compact}
+    def replay(arguments: dict[str, Any]) -> dict[str, Any]:
+        return dict(pipeline.replay_quarantine(Selection.of(arguments)))
+
+    return {"train": train, "predict": predict, "maintain": compact, "quarantine replay": replay}
 
 
 def _stream(

@@ -41,8 +41,16 @@ def maintain(context: typer.Context) -> None:
         typer.echo(line)
 
 
-def ask_or_own(settings: Settings, command: str, work: OwnWork) -> dict[str, Any]:
+def ask_or_own(
+    settings: Settings, command: str, work: OwnWork, arguments: dict[str, Any] | None = None
+) -> dict[str, Any]:
     """Let the owner of the lake do the work, or become the owner when there is none.
+
+    Args:
+        settings: the home.
+        command: the owner's name of the work.
+        work: does it in this process.
+        arguments: what the owner is given; JSON.
 
     Raises:
         RequestError: the owner could not do it, or did not answer.
@@ -57,7 +65,7 @@ def ask_or_own(settings: Settings, command: str, work: OwnWork) -> dict[str, Any
         try:
             return Inbox(settings.home).ask(
                 command,
-                {},
+                arguments or {},
                 timeout_s=times.answer_timeout_s,
                 owned=lambda: lake_owned(settings),
                 owner_return_s=times.owner_return_s,
@@ -70,7 +78,7 @@ def ask_or_own(settings: Settings, command: str, work: OwnWork) -> dict[str, Any
         if not lake_owned(settings):
             raise
         return Inbox(settings.home).ask(
-            command, {}, timeout_s=times.answer_timeout_s, owned=lambda: lake_owned(settings)
+            command, arguments or {}, timeout_s=times.answer_timeout_s, owned=lambda: lake_owned(settings)
         )
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import typer
@@ -47,6 +49,28 @@ def brokers(settings: Settings) -> Iterator[str]:
             )
     with broker_for(settings) as bootstrap_servers:
         yield bootstrap_servers
+
+
+def moment_us(given: str | int) -> int:
+    """Read a time like 2026-11-28, 2026-11-28T04:00 or 2026-11-28T04:00+01:00 (UTC when it names no zone), or 2h ago.
+
+    Returns:
+        us since 1970 UTC.
+
+    Raises:
+        typer.BadParameter: it is none.
+    """
+    text = str(given).strip()
+    if re.fullmatch(r"\d+(?:\.\d+)?\s*[smhd](?: ago)?", text):
+        return time.time_ns() // 1000 - round(seconds(text.removesuffix(" ago")) * 1_000_000)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(
+            f"{text!r} is no time; write 2026-11-28T04:00 (UTC), or 2h for two hours ago"
+        ) from None
+    since = moment.replace(tzinfo=moment.tzinfo or UTC) - datetime(1970, 1, 1, tzinfo=UTC)
+    return since // timedelta(microseconds=1)
 
 
 def seconds(given: str | float) -> float:
