@@ -73,8 +73,8 @@ def _check_shell(shell: dict[str, Any], field: str) -> None:
 
 
 def _list(value: Any) -> list[Any]:
-    if not isinstance(value, list):
-        raise BadField("not_an_array")
+    if not isinstance(value, list) or not value:
+        raise BadField("no_trades")
     return value
 
 

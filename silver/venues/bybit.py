@@ -87,6 +87,8 @@ def _without(frame: Frame, value: dict[str, Any], field: str) -> Fields:
 def _items(wrapper: Fields, value: dict[str, Any], field: str) -> list[Any] | None:
     wrapper.optional(field, type(None))
     items = value.get(field)
+    if items == []:
+        wrapper.reasons.append(f"unknown_value:{field}")  # a frame or page without trades is none
     if isinstance(items, list):
         return items
     kind = "missing_field" if field not in value else "null_field" if items is None else "wrong_type"
