@@ -1,6 +1,6 @@
-"""The rules a row must keep, and the names of the reasons why it does not.
+"""The rules of a row as the strict parser keeps them, and the names of the reasons why a row does not.
 
-The limits are part of the rules: whoever changes one changes RULE_VERSION, which every quarantined row carries.
+The limits are those of conf/quality.yml.
 """
 
 from __future__ import annotations
@@ -11,13 +11,15 @@ from datetime import UTC, datetime, timedelta
 from decimal import Context, Decimal
 
 from silver.rows import Frame
+from silver.rules import load_rules
 from silver.strict_json import NotFinite, Number
 
-RULE_VERSION = "2"
-MAX_FRAME_BYTES = 512 * 1024
-MAX_AMOUNT = Decimal(10) ** 12
-EARLIEST_US = 1_230_768_000_000_000  # 2009-01-01, the year of the first block
-FUTURE_US = 3_600_000_000  # an event may be an hour ahead of the clock that received it
+_RULES = load_rules()
+RULE_VERSION = _RULES.rule_version
+MAX_FRAME_BYTES = _RULES.limits.frame_bytes
+MAX_AMOUNT = _RULES.limits.amount
+EARLIEST_US = (_RULES.limits.earliest - datetime.fromtimestamp(0, UTC)) // timedelta(microseconds=1)
+FUTURE_US = _RULES.limits.ahead_us
 MAX_ID = 2**63 - 1
 _EXACT = Context(prec=100)
 _NOT_FINITE = frozenset({"nan", "inf", "infinity"})
@@ -39,16 +41,22 @@ class DecimalRule:
     signed: bool = False
 
 
-PRICE = DecimalRule(24, 12)
-QUANTITY = DecimalRule(24, 8)
-VOLUME = DecimalRule(34, 8, zero_allowed=True)
-AMOUNT = DecimalRule(38, 20, zero_allowed=True)
-PRICE_OR_NONE = DecimalRule(24, 12, zero_allowed=True)
-QUANTITY_OR_NONE = DecimalRule(24, 8, zero_allowed=True)
-PRICE_CHANGE = DecimalRule(24, 12, signed=True)
-CHANGE_PCT = DecimalRule(18, 8, signed=True)
-STATED_PRICE = DecimalRule(38, 28)
-STATED_CHANGE_PCT = DecimalRule(38, 28, signed=True)
+def _decimal_rule(kind: str) -> DecimalRule:
+    number = _RULES.numbers[kind]
+    signed = number.above is None and number.at_least is None
+    return DecimalRule(number.precision, number.scale, zero_allowed=number.at_least is not None, signed=signed)
+
+
+PRICE = _decimal_rule("price")
+QUANTITY = _decimal_rule("quantity")
+VOLUME = _decimal_rule("volume")
+AMOUNT = _decimal_rule("amount")
+PRICE_OR_NONE = _decimal_rule("price_or_none")
+QUANTITY_OR_NONE = _decimal_rule("quantity_or_none")
+PRICE_CHANGE = _decimal_rule("price_change")
+CHANGE_PCT = _decimal_rule("change_pct")
+STATED_PRICE = _decimal_rule("stated_price")
+STATED_CHANGE_PCT = _decimal_rule("stated_change_pct")
 
 
 def header_reasons(frame: Frame) -> list[str]:
