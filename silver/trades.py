@@ -9,7 +9,8 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as f
 
 from silver.parse import CONTROL
-from silver.quality import EARLIEST_US, FUTURE_US, MAX_AMOUNT
+from silver.row_rules import derived_columns, kept
+from silver.rules import Range, Required, load_rules
 from silver.tables import PRICE, QUANTITY, TRADES
 from silver.venues.registry import VENUES
 from silver.venues.venue import CanonicalTrade
@@ -45,6 +46,7 @@ _TRADE_FIELDS = (
     "quantity",
     "event_time",
 )
+_HEADERS = ("session_id", "sequence", "received_at", "origin")
 _PARTS = ("venue", "venue_symbol", "base", "quote", "trade_id", "price", "quantity", "time", "side")
 _MS_DIGITS = 13
 
@@ -131,12 +133,15 @@ def _ticker(name: Column, forms: list[tuple[str, CanonicalTrade]]) -> Column:
 
 
 def _usable() -> Column:
-    """Nothing is left for the strict parser to say: every header, symbol, range and bound is as it must be."""
-    headers = ("session_id", "sequence", "received_at", "origin")
-    present = reduce(Column.__and__, [f.col(name).isNotNull() for name in (*headers, "symbol", "price", "quantity")])
-    event_us, received_us = f.unix_micros("event_time"), f.unix_micros("received_at")
-    in_range = (event_us >= EARLIEST_US) & (event_us <= received_us + FUTURE_US)
-    positive = (f.col("price") > 0) & (f.col("quantity") > 0)
-    bounded = f.try_multiply("price", "quantity") <= f.lit(MAX_AMOUNT)
-    usable = (f.col("_venue") == f.col("venue")) & present & in_range & positive & bounded
-    return f.coalesce(usable, f.lit(False))
+    """Nothing is left for the strict parser to say: every header, symbol, range and bound is as it must be.
+
+    The form of symbols, sides and numbers is the doing of the pattern and of the casts.
+    """
+    rules = load_rules().tables[TRADES.name]
+    there = {*_HEADERS, *_TRADE_FIELDS, *rules.derived}
+    judged = [
+        rule
+        for rule in rules.row_rules
+        if isinstance(rule, Required | Range) and rule.severity == "reject" and rule.column in there
+    ]
+    return f.coalesce((f.col("_venue") == f.col("venue")) & kept(judged, derived_columns(rules)), f.lit(False))
