@@ -21,12 +21,12 @@ class Maintained:
 
 
 def maintain(lake: Lake) -> list[Maintained]:
-    """Run OPTIMIZE (clustering included) and VACUUM, with Delta's default retention, on every table that has files.
+    """Run OPTIMIZE (clustering included) and VACUUM, with Delta's default retention, on the owner's tables with files.
 
-    Only the owner of the lake calls this, between two batches: no other writer is at work then.
+    Only the owner of the lake calls this, between two batches: no other writer of its tables is at work then.
     """
     done = []
-    for table in TABLES:
+    for table in (table for table in TABLES if table.by_owner):
         before = _files(lake, lake.identifier(table))
         if before == 0:
             continue

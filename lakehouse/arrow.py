@@ -1,9 +1,15 @@
-"""Arrow tables to Spark."""
+"""Arrow tables to Spark, and the contracts of tables for those who write without it."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.pandas.types import to_arrow_type
+from pyspark.sql.types import TimestampType
+
+from lakehouse.table import Table
 
 
 def frame_of(spark: SparkSession, rows: pa.Table) -> DataFrame:
@@ -12,3 +18,17 @@ def frame_of(spark: SparkSession, rows: pa.Table) -> DataFrame:
     Spark 4.1's own `createDataFrame` loses every row that comes after an empty batch, such as a filter leaves.
     """
     return spark.createDataFrame(rows.combine_chunks())
+
+
+def contract_schema(table: Table) -> pa.Schema:
+    """The columns of a contract as Arrow types them, with their comments; times are UTC."""
+    utc = pa.timestamp("us", tz="UTC")
+
+    def typed(kind: Any) -> Any:
+        return utc if isinstance(kind, TimestampType) else to_arrow_type(kind)
+
+    fields = [
+        pa.field(field.name, typed(field.dataType), field.nullable, {"comment": field.metadata["comment"]})
+        for field in table.schema.fields
+    ]
+    return pa.schema(fields)

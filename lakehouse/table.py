@@ -30,6 +30,7 @@ class Table:
         append_only: rows are never changed; streams may read it.
         constraints: CHECK constraints, name to SQL.
         properties: Delta table properties.
+        by_owner: the owner of the lake writes it; else one command does, by delta-rs, and the owner lets it be.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Table:
     append_only: bool = False
     constraints: Mapping[str, str] = field(default_factory=dict)
     properties: Mapping[str, str] = field(default_factory=dict)
+    by_owner: bool = True
 
     @property
     def columns(self) -> list[str]:
