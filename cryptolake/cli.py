@@ -39,6 +39,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "sql": reading.sql,
     "sql-server": processes.sql_server,
     "audit": data.audit,
+    "quality": data.quality,
     "collect": processes.collect,
     "replay": data.replay,
     "run": processes.run,

@@ -47,8 +47,23 @@ class LakeReader:
             return None
         return max((value for value in actions[name].to_pylist() if value is not None), default=None)
 
+    def columns(self, table: str) -> list[str]:
+        """The names of a table's columns; empty when there is no table yet."""
+        found = self._table(table)
+        return [] if found is None else [field.name for field in found.schema().fields]
+
     def rows(self, sql: str, **tables: str) -> Rows:
         """Answer a query; empty while one of its tables is not there.
+
+        Args:
+            sql: DataFusion's SQL over the names given.
+            tables: name in the query to table (`schema.name`).
+        """
+        found = self.arrow(sql, **tables)
+        return [] if found is None else found.to_pylist()
+
+    def arrow(self, sql: str, **tables: str) -> pa.Table | None:
+        """Answer a query with an Arrow table; None while one of its tables is not there.
 
         Args:
             sql: DataFusion's SQL over the names given.
@@ -59,17 +74,16 @@ class LakeReader:
             builder = QueryBuilder()
             for name, table in opened.items():
                 if table is None:
-                    return []
+                    return None
                 builder.register(name, table)
             try:
-                found: Rows = pa.table(builder.execute(sql).read_all()).to_pylist()
-                return found
+                return pa.table(builder.execute(sql).read_all())
             except Exception:
                 # The owner may have removed a file between our look at the log and the read of it.
                 self._tables.clear()
                 if attempt == _ATTEMPTS - 1:
                     raise
-        return []
+        return None
 
     def rows_where(self, table: str, columns: Sequence[str], filters: Filters) -> Rows:
         """Read columns of the rows that all conditions hold for; empty while the table is not there.

@@ -1,13 +1,22 @@
-"""The command that brings a tape in, and the one that proves what came."""
+"""The command that brings a tape in, and those that prove and check what came."""
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from cryptolake.commands.options import brokers, settings_of
+from cryptolake.commands.options import brokers, seconds, settings_of
+from cryptolake.signals import stop_on_signals
+
+
+class CheckFormat(StrEnum):
+    """How a check is printed."""
+
+    TABLE = "table"
+    JSON = "json"
 
 
 def replay(
@@ -48,3 +57,33 @@ def audit(
     from cryptolake.audit.run import print_report
 
     raise typer.Exit(print_report(run_audit(settings, ledger)))
+
+
+def quality(
+    context: typer.Context,
+    minutes: Annotated[
+        int | None, typer.Option(min=1, help="How far back from the newest row of each table (default 10).")
+    ] = None,
+    every: Annotated[float, typer.Option(parser=seconds, help="Time between two checks: 300, 30s, 5m.")] = 300.0,
+    times: Annotated[int, typer.Option(min=0, help="How many checks; 0 until Ctrl-C.")] = 1,
+    form: Annotated[CheckFormat, typer.Option("--format", help="table or json (lines)")] = CheckFormat.TABLE,
+    report: Annotated[Path | None, typer.Option(help="A page of the latest check (HTML).", dir_okay=False)] = None,
+) -> None:
+    """Check the newest rows of silver by its quality rules; a broken one ends with 1.
+
+    Example: cryptolake quality --report quality.html
+    """
+    settings = settings_of(context)
+    from functools import partial
+
+    from rich.console import Console
+
+    from cryptolake.quality.console import print_json, print_table
+    from cryptolake.quality.run import check_quality
+
+    tell = partial(print_table if form is CheckFormat.TABLE else print_json, console=Console())
+    with stop_on_signals() as stop:
+        clean = check_quality(
+            settings, minutes=minutes, every_s=every, times=times, report=report, tell=tell, stop=stop
+        )
+    raise typer.Exit(0 if clean else 1)

@@ -6,7 +6,7 @@ from lakehouse.settings.lake import InboxSettings, LakeSettings, SchemaNames, Sp
 from lakehouse.settings.loading import load_settings
 from lakehouse.settings.models import MlflowSettings, MlSettings
 from lakehouse.settings.processes import DemoSettings, SupervisorSettings
-from lakehouse.settings.readers import AuditSettings, ServingSettings
+from lakehouse.settings.readers import AuditSettings, QualitySettings, ServingSettings
 from lakehouse.settings.section import Section
 from lakehouse.settings.simulator import (
     SimulatorFaultSettings,
@@ -38,6 +38,7 @@ __all__ = [
     "LakeSettings",
     "MlSettings",
     "MlflowSettings",
+    "QualitySettings",
     "SchemaNames",
     "Section",
     "ServingSettings",

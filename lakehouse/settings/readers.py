@@ -28,3 +28,21 @@ class AuditSettings(Section):
     examples: int
     gap_slack_s: float
     ledger_live_s: float
+
+
+class QualitySettings(Section):
+    """The check of the quality rules on silver's tables.
+
+    Args:
+        minutes: how far back from its newest row a table is looked at.
+        max_rows: rows of one table looked at, the newest; what one check holds in memory.
+        examples: rows shown of each rule that is broken.
+        files_kept: commits of results before their files are made one.
+        lock_timeout_s: how long to wait while another check writes its results.
+    """
+
+    minutes: int
+    max_rows: int
+    examples: int
+    files_kept: int
+    lock_timeout_s: float

@@ -12,7 +12,7 @@ from lakehouse.settings.kafka import KafkaSettings
 from lakehouse.settings.lake import InboxSettings, LakeSettings, SparkSettings
 from lakehouse.settings.models import MlflowSettings, MlSettings
 from lakehouse.settings.processes import DemoSettings, SupervisorSettings
-from lakehouse.settings.readers import AuditSettings, ServingSettings
+from lakehouse.settings.readers import AuditSettings, QualitySettings, ServingSettings
 from lakehouse.settings.simulator import SimulatorSettings
 from lakehouse.settings.venues import VenueSettings
 
@@ -32,6 +32,7 @@ class Settings(BaseSettings):
     spark: SparkSettings
     kafka: KafkaSettings
     audit: AuditSettings
+    quality: QualitySettings
     spool: SpoolSettings
     collector: CollectorSettings
     backfill: BackfillSettings

@@ -1,0 +1,220 @@
+"""One check: the newest rows of every table of silver, judged by its rules."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+from ulid import ULID
+
+from cryptolake.quality.batch import batch_of
+from cryptolake.quality.suite import Suite, Verdict
+from cryptolake.quality.text import plain
+from cryptolake.reader import LakeReader
+from lakehouse.errors import CryptolakeError
+from lakehouse.lake import lake_folder
+from lakehouse.settings import Settings
+from silver.rules import Rules, TableRules
+
+
+@dataclass(frozen=True)
+class Check:
+    """What became of one rule.
+
+    Args:
+        table: schema and table.
+        rule: its name.
+        meaning: what it asks, in words.
+        expectation: the expectation that stood for it.
+        reason: what quarantine calls a breach of it.
+        severity: reject or warn.
+        rows: how many were looked at.
+        unexpected: how many broke it.
+        examples: the first of these, as plain text without control characters.
+    """
+
+    table: str
+    rule: str
+    meaning: str
+    expectation: str
+    reason: str
+    severity: str
+    rows: int
+    unexpected: int
+    examples: tuple[str, ...]
+
+    @property
+    def outcome(self) -> str:
+        """Passed, warned or failed."""
+        if not self.unexpected:
+            return "passed"
+        return "failed" if self.severity == "reject" else "warned"
+
+
+@dataclass(frozen=True)
+class TableCheck:
+    """What became of one table's rules.
+
+    Args:
+        table: schema and table.
+        rows: how many were looked at.
+        oldest: the least time looked at, by the first of the columns that tell how new a row is; None without rows.
+        newest: the greatest.
+        limited: whether there were more rows than one check takes.
+        checks: one for each rule.
+    """
+
+    table: str
+    rows: int
+    oldest: dt.datetime | None
+    newest: dt.datetime | None
+    limited: bool
+    checks: tuple[Check, ...]
+
+
+@dataclass(frozen=True)
+class QualityRun:
+    """One check of all tables.
+
+    Args:
+        run_id: names it (ULID).
+        checked_at: when.
+        minutes: how far back from a table's newest row.
+        rule_version: of the rules.
+        tables: those that are there.
+    """
+
+    run_id: str
+    checked_at: dt.datetime
+    minutes: int
+    rule_version: str
+    tables: tuple[TableCheck, ...]
+
+    @property
+    def checks(self) -> tuple[Check, ...]:
+        """The checks of all tables."""
+        return tuple(check for table in self.tables for check in table.checks)
+
+    def with_outcome(self, outcome: str) -> tuple[Check, ...]:
+        """The checks that passed, warned or failed."""
+        return tuple(check for check in self.checks if check.outcome == outcome)
+
+
+class QualityCheck:
+    """Checks the tables of one lake, again and again.
+
+    Args:
+        settings: the home.
+        rules: of all tables.
+    """
+
+    def __init__(self, settings: Settings, rules: Rules) -> None:
+        self._settings = settings.quality
+        self._folder = lake_folder(settings)
+        self._reader = LakeReader(settings)
+        self._rules = rules
+        self._suites: dict[str, Suite] = {}
+
+    def run(self, minutes: int | None = None) -> QualityRun:
+        """Judge the newest rows of every table.
+
+        Args:
+            minutes: how far back from a table's newest row; by default as the settings say.
+
+        Raises:
+            CryptolakeError: the home has no table of silver yet.
+        """
+        minutes = minutes or self._settings.minutes
+        checked_at = dt.datetime.now(dt.UTC)
+        there = [name for name in self._rules.tables if self._reader.version(name) is not None]
+        if not there:
+            raise CryptolakeError(
+                f"There is nothing to check: no table of silver in {self._folder}",
+                "Fill the lake first, e.g. with `cryptolake demo` or `cryptolake run --until-idle`.",
+            )
+        tables = tuple(self._check(name, self._rules.tables[name], minutes) for name in there)
+        return QualityRun(str(ULID()), checked_at, minutes, self._rules.rule_version, tables)
+
+    def _check(self, table: str, rules: TableRules, minutes: int) -> TableCheck:
+        rows = self._newest_rows(table, rules, minutes)
+        batch = batch_of(rows, rules)
+        if table not in self._suites:
+            self._suites[table] = Suite(table, rules)
+        verdicts = self._suites[table].judge(batch)
+        checks = tuple(self._told(table, rules, batch, verdict) for verdict in verdicts)
+        times = [time for time in batch[rules.looks_at[0]] if time is not None]
+        limited = len(batch) == self._settings.max_rows
+        oldest, newest = min(times, default=None), max(times, default=None)
+        return TableCheck(table, len(batch), oldest, newest, limited, checks)
+
+    def _newest_rows(self, table: str, rules: TableRules, minutes: int) -> pa.Table:
+        there = self._reader.columns(table)
+        columns = [name for name in rules.columns if name in there]
+        spans = [
+            self._span(table, name, minutes, nulls=name in rules.required) for name in rules.looks_at if name in there
+        ]
+        # Names are of the rules, and times are our own; nothing here is a user's.
+        query = (
+            f"SELECT {', '.join(map(_quoted, columns))} FROM newest WHERE {' OR '.join(spans)}"  # noqa: S608
+            f" ORDER BY {_quoted(rules.looks_at[0])} DESC NULLS FIRST LIMIT {self._settings.max_rows}"
+        )
+        rows = self._reader.arrow(query, newest=table)
+        if rows is None:
+            raise CryptolakeError(f"{table} has gone while it was read", "Is the home being removed?")
+        for name in rules.columns:
+            if name not in columns:  # a table made before the column was
+                rows = rows.append_column(name, pa.nulls(rows.num_rows))
+        return rows
+
+    def _span(self, table: str, column: str, minutes: int, *, nulls: bool) -> str:
+        """The condition that a time lies in the last minutes of its column; `nulls` if one that is missing does."""
+        conditions = [f"{_quoted(column)} IS NULL"] if nulls else []
+        newest = self._reader.greatest(table, column)
+        if newest is None:
+            found = self._reader.rows(f"SELECT max({_quoted(column)}) AS newest FROM t", t=table)  # noqa: S608
+            newest = found[0]["newest"] if found else None
+        if isinstance(newest, dt.datetime):
+            start = newest.astimezone(dt.UTC) - dt.timedelta(minutes=minutes)
+            conditions.append(f"{_quoted(column)} >= TIMESTAMP '{start:%Y-%m-%dT%H:%M:%S.%f}Z'")
+        return " OR ".join(conditions) or "false"
+
+    def _told(self, table: str, rules: TableRules, batch: pd.DataFrame, verdict: Verdict) -> Check:
+        rule = verdict.rule
+        shown = dict.fromkeys((*rules.key, *rule.columns))
+        examples = tuple(
+            _example({name: batch.at[place, name] for name in shown})
+            for place in verdict.unexpected[: self._settings.examples]
+        )
+        return Check(
+            table=table,
+            rule=rule.name,
+            meaning=str(rule).replace("`", ""),
+            expectation=verdict.expectation,
+            reason=rule.reason,
+            severity=rule.severity,
+            rows=len(batch),
+            unexpected=len(verdict.unexpected),
+            examples=examples,
+        )
+
+
+def _quoted(name: str) -> str:
+    return f'"{name}"'
+
+
+def _example(row: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={plain(_text(value))}" for name, value in row.items())
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, Decimal):
+        text = f"{value:f}"
+        return text.rstrip("0").rstrip(".") if "." in text else text
+    return value.isoformat() if isinstance(value, dt.datetime) else str(value)

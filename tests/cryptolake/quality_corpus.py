@@ -1,0 +1,267 @@
+"""Rows of silver's tables, good ones and ones that break each rule once, at its bound and just beyond it."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from decimal import Context, Decimal
+from typing import Any
+
+import pyarrow as pa
+
+from lakehouse.arrow import contract_schema
+from lakehouse.table import Table
+from silver.rules import Digits, Range, Required, TableRules
+from silver.tables import CANDLES, FIVE_MINUTE_BARS, GAPS, ONE_MINUTE_BARS, QUARANTINE, SIX_MINUTE_TRENDS, TRADES
+
+Row = dict[str, Any]
+EXACT = Context(prec=100)
+US = dt.timedelta(microseconds=1)
+MINUTE = dt.timedelta(minutes=1)
+TIME = dt.datetime(2024, 8, 9, 0, 1, tzinfo=dt.UTC)
+WINDOW = TIME - MINUTE
+FIRST = dt.datetime(2009, 1, 1, tzinfo=dt.UTC)
+PLACE = {"topic_id": "id", "topic": "binance.trade", "partition": 0, "offset": 1, "row": 0}
+PRICES = {name: Decimal("1.5") for name in ("open", "high", "low", "close")}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One row: what differs from the good one, and what some rules must say of it (True: broken)."""
+
+    changes: Row
+    broken: dict[str, bool]
+
+
+def case(_broken: dict[str, bool] | str | None = None, **changes: Any) -> Case:
+    broken = {_broken: True} if isinstance(_broken, str) else _broken or {}
+    return Case(changes, broken)
+
+
+GOOD: dict[str, Row] = {
+    TRADES.name: {
+        **{"venue": "binance", "symbol": "BTC-USDT", "trade_key": "7", "base": "BTC", "quote": "USDT"},
+        **{"venue_symbol": "BTCUSDT", "trade_id": 7, "side": "buy", "price": Decimal("61837.63"), **PLACE},
+        **{"quantity": Decimal("0.02"), "event_time": TIME, "received_at": TIME, "session_id": "S", "sequence": 1},
+        **{"origin": "stream"},
+    },
+    CANDLES.name: {
+        **{"venue": "binance", "symbol": "BTC-USDT", "minute": TIME, "venue_symbol": "BTCUSDT", **PRICES, **PLACE},
+        **{"volume": Decimal(3), "buy_volume": Decimal(1), "amount": Decimal("4.5"), "trade_count": 2},
+        **{"received_at": TIME + 10**6 * MINUTE, "origin": "backfill"},
+    },
+    ONE_MINUTE_BARS.name: {
+        **{"venue": "binance", "symbol": "BTC-USDT", "minute": TIME, **PRICES, "volume": Decimal(3)},
+        **{
+            "buy_volume": Decimal(1),
+            "amount": Decimal("4.5"),
+            "price_sum": Decimal(3),
+            "average_price": Decimal("1.5"),
+        },
+        **{"vwap": Decimal("1.5"), "trade_count": 2, "origin": "trades", "revised_at": None},
+    },
+    FIVE_MINUTE_BARS.name: {
+        **{"venue": "binance", "symbol": "BTC-USDT", "window_start": WINDOW, **PRICES, "volume": Decimal(3)},
+        **{
+            "buy_volume": Decimal(1),
+            "amount": Decimal("4.5"),
+            "price_sum": Decimal(3),
+            "average_price": Decimal("1.5"),
+        },
+        **{"vwap": Decimal("1.5"), "trade_count": 2, "origin": "trades", "revised_at": None},
+    },
+    SIX_MINUTE_TRENDS.name: {
+        **{"venue": "binance", "symbol": "BTC-USDT", "minute": TIME, "average_price": Decimal("1.5")},
+        **{"minutes_present": 6, "change_pct": Decimal("-0.5"), "trend": "down", "revised_at": TIME},
+    },
+    GAPS.name: {
+        **{"venue": "binance", "symbol": "*", "from_id": 5, "to_id": 9, "from_time": TIME, "to_time": TIME, **PLACE},
+        **{"detected_at": TIME, "status": "closed", "closed_at": TIME, "reason": "cut"},
+    },
+    QUARANTINE.name: {
+        **{**PLACE, "row": -1, "reasons": ["truncated"], "rule_version": "1", "first_seen": TIME, "replayed_at": TIME},
+    },
+}
+
+SYMBOLS = [
+    *(case({"symbol_form": False}, symbol=name) for name in ("B-U", "1000SATS-USDT", "币安-USDT", "A" * 40 + "-B")),
+    *(
+        case("symbol_form", symbol=name)
+        for name in ("", "BTC", "BTC-", "-USDT", "btc-USDT", "BTC-USDT\n", "BTC-USDT ", "A-B-C", "A" * 41 + "-B")
+    ),
+    *(case("symbol_form", symbol=name) for name in ("<SCRIPT>-USDT", '"><img src=x onerror=alert(1)>', "A\x00-B")),
+]
+MINUTES = [
+    case({"minute_range": False}, minute=FIRST),
+    case("minute_range", minute=FIRST - MINUTE),
+    case("minute_full", minute=TIME + US),
+    case("minute_full", minute=TIME - US),
+]
+
+
+def order(rule: str, lesser: str, greater: str, value: Any, step: Any) -> list[Case]:
+    """Equal, and one step the wrong way."""
+    return [
+        case({rule: False}, **{lesser: value, greater: value}),
+        case({rule: True}, **{lesser: value + step, greater: value}),
+        case({rule: False}, **{lesser: None}),
+        case({rule: False}, **{greater: None}),
+    ]
+
+
+PRICE_STEP, ONE = Decimal("1E-12"), Decimal("1.5")
+CANDLE_ORDERS = [
+    *order("low_to_open", "low", "open", ONE, PRICE_STEP),
+    *order("low_to_close", "low", "close", ONE, PRICE_STEP),
+    *order("open_to_high", "open", "high", ONE, PRICE_STEP),
+    *order("close_to_high", "close", "high", ONE, PRICE_STEP),
+    *order("bought_to_volume", "buy_volume", "volume", Decimal(3), Decimal("1E-8")),
+]
+BARS = [
+    *SYMBOLS,
+    *CANDLE_ORDERS,
+    *order("low_to_average", "low", "average_price", ONE, PRICE_STEP),
+    *order("average_to_high", "average_price", "high", ONE, Decimal("1E-16")),
+    *order("low_to_vwap", "low", "vwap", ONE, PRICE_STEP),
+    *order("vwap_to_high", "vwap", "high", ONE, Decimal("1E-16")),
+    case({"trade_count_range": False}, trade_count=1),
+    case("trade_count_range", trade_count=0),
+    case({"origin_known": False}, origin="klines"),
+    case("origin_known", origin="stream"),
+]
+CASES: dict[str, list[Case]] = {
+    TRADES.name: [
+        *SYMBOLS,
+        case({"amount_range": False}, price=Decimal(10**6), quantity=Decimal(10**6)),
+        case("amount_range", price=Decimal(1), quantity=Decimal("1000000000000.00000001")),
+        case("amount_range", price=Decimal("1E+12") - PRICE_STEP, quantity=EXACT.create_decimal("9999999999999999.9")),
+        case({"event_time_range": False}, event_time=FIRST),
+        case("event_time_range", event_time=FIRST - US),
+        case({"event_time_ahead": False, "clock_skew": True}, event_time=TIME + 60 * MINUTE),
+        case({"event_time_ahead": True, "clock_skew": True}, event_time=TIME + 60 * MINUTE + US),
+        case({"clock_skew": False}, event_time=TIME + dt.timedelta(seconds=5)),
+        case({"clock_skew": True, "event_time_ahead": False}, event_time=TIME + dt.timedelta(seconds=5) + US),
+        case({"venue_form": False}, venue="coincap-bitso"),
+        *(case("venue_form", venue=name) for name in ("", "Binance", "binance\n", "<b>", "v" * 62)),
+        *(case("side_known", side=name) for name in ("", "Buy", "buy ", "hold")),
+        case({"side_known": False}, side="sell"),
+        case("origin_known", origin="tape"),
+        *(case({"origin_known": False}, origin=name) for name in ("backfill", "replay")),
+        *(case({"trade_id_range": False}, trade_id=number) for number in (0, 2**63 - 1, None)),
+        case("trade_id_range", trade_id=-1),
+    ],
+    CANDLES.name: [
+        *SYMBOLS,
+        *MINUTES,
+        *CANDLE_ORDERS,
+        case({"minute_over": False}, received_at=TIME + MINUTE, minute=TIME),
+        case("minute_over", received_at=TIME + MINUTE - US, minute=TIME),
+        case({"trade_count_range": False}, trade_count=0),
+        case("trade_count_range", trade_count=-1),
+    ],
+    ONE_MINUTE_BARS.name: [*BARS, *MINUTES],
+    FIVE_MINUTE_BARS.name: [
+        *BARS,
+        case({"window_range": False}, window_start=FIRST),
+        case("window_range", window_start=FIRST - 5 * MINUTE),
+        case("window_full", window_start=WINDOW + MINUTE),
+        case("window_full", window_start=WINDOW - US),
+    ],
+    SIX_MINUTE_TRENDS.name: [
+        *SYMBOLS,
+        *MINUTES,
+        *(case({"minutes_present_range": False}, minutes_present=number) for number in (1, 6)),
+        *(case("minutes_present_range", minutes_present=number) for number in (0, 7, -1)),
+        *(case({"trend_known": False}, trend=name) for name in ("up", "flat")),
+        *(case("trend_known", trend=name) for name in ("", "Up", "sideways")),
+    ],
+    GAPS.name: [
+        *(each for each in SYMBOLS if each.changes["symbol"] != "BTC"),
+        case({"symbol_form": False}, symbol="*"),
+        case("symbol_form", symbol="**"),
+        *(case({"status_known": False}, status=name) for name in ("open", "unrecoverable")),
+        case("status_known", status="lost"),
+        *order("ids_in_order", "from_id", "to_id", 2**63 - 2, 1),
+        *order("times_in_order", "from_time", "to_time", TIME, US),
+        case({"to_time_ahead": False}, to_time=TIME + 60 * MINUTE),
+        case("to_time_ahead", to_time=TIME + 60 * MINUTE + US),
+        *order("closed_after_found", "detected_at", "closed_at", TIME, US),
+    ],
+    QUARANTINE.name: [
+        case({"row_range": False}, row=-1),
+        case("row_range", row=-2),
+        case({"reasons_given": False}, reasons=["a", "b"]),
+        case("reasons_given", reasons=[]),
+        *order("replayed_after_seen", "first_seen", "replayed_at", TIME, US),
+    ],
+}
+TABLES = {
+    table.name: table
+    for table in (TRADES, CANDLES, ONE_MINUTE_BARS, FIVE_MINUTE_BARS, SIX_MINUTE_TRENDS, GAPS, QUARANTINE)
+}
+# The column of the key in which the rows of the corpus differ, and by what.
+DIFFERS: dict[str, tuple[str, Any]] = {
+    TRADES.name: ("trade_key", lambda n: f"T{n}"),
+    CANDLES.name: ("minute", lambda n: TIME + n * MINUTE),
+    ONE_MINUTE_BARS.name: ("minute", lambda n: TIME + n * MINUTE),
+    FIVE_MINUTE_BARS.name: ("window_start", lambda n: WINDOW + 5 * n * MINUTE),
+    SIX_MINUTE_TRENDS.name: ("minute", lambda n: TIME + n * MINUTE),
+    GAPS.name: ("from_time", lambda n: TIME - n * MINUTE),
+    QUARANTINE.name: ("offset", lambda n: n),
+}
+
+
+def cases_of(table: str, rules: TableRules) -> list[Case]:
+    """The good row, a null in every required column, every number at and beyond its bounds, and the cases by hand."""
+    found = [case()]
+    for rule in rules.rules:
+        if isinstance(rule, Required):
+            found.append(case(rule.name, **{rule.column: None}))
+        if isinstance(rule, Digits):
+            found += _numbers(rule, rules)
+    return found + CASES[table]
+
+
+def rows_of(table: str, cases: list[Case]) -> pa.Table:
+    """The rows of the cases, each with a key of its own."""
+    column, different = DIFFERS[table]
+    rows = [{**GOOD[table], column: different(n), **each.changes} for n, each in enumerate(cases)]
+    return pa.Table.from_pylist(rows, schema=wide_schema(TABLES[table]))
+
+
+def wide_schema(table: Table) -> pa.Schema:
+    """The contract's columns, with a digit more before and behind the point of every number where there is room."""
+    fields = []
+    for field in contract_schema(table):
+        kind = field.type
+        if pa.types.is_decimal(kind):
+            kind = pa.decimal128(min(38, kind.precision + 2), kind.scale + 1)
+        fields.append(pa.field(field.name, kind))
+    return pa.schema(fields)
+
+
+def _numbers(digits: Digits, rules: TableRules) -> list[Case]:
+    column = digits.column
+    least = next(r for r in rules.rules if isinstance(r, Range) and r.name == f"{column}_range")
+    step = Decimal(1).scaleb(-digits.scale)
+    bound = least.above if least.above is not None else least.at_least
+    assert isinstance(bound, Decimal)
+
+    def number(value: Decimal, *, fits: bool, within: bool) -> Case:
+        return case({digits.name: not fits, least.name: not within}, **{column: value})
+
+    found = [
+        number(bound, fits=True, within=least.above is None),
+        number(bound + step, fits=True, within=True),
+        number(bound - step, fits=True, within=False),
+        number(EXACT.add(bound, step.scaleb(-1)), fits=False, within=True),
+        number(EXACT.subtract(bound, step.scaleb(-1)), fits=False, within=False),
+    ]
+    if digits.precision < 37:
+        greatest = Decimal(1).scaleb(digits.precision - digits.scale)
+        found.append(number(EXACT.subtract(greatest, step), fits=True, within=True))
+        found.append(number(greatest, fits=False, within=True))
+        found.append(number(-greatest, fits=False, within=False))
+    if column not in rules.required:
+        found.append(case({digits.name: False, least.name: False}, **{column: None}))
+    return found
