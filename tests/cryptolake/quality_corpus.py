@@ -11,8 +11,19 @@ import pyarrow as pa
 
 from lakehouse.arrow import contract_schema
 from lakehouse.table import Table
+from silver import tables as silver_tables
 from silver.rules import Digits, Range, Required, TableRules
-from silver.tables import CANDLES, FIVE_MINUTE_BARS, GAPS, ONE_MINUTE_BARS, QUARANTINE, SIX_MINUTE_TRENDS, TRADES
+from silver.tables import (
+    CANDLES,
+    FIVE_MINUTE_BARS,
+    GAPS,
+    ONE_MINUTE_BARS,
+    PRICES,
+    QUARANTINE,
+    SIX_MINUTE_TRENDS,
+    TICKERS,
+    TRADES,
+)
 
 Row = dict[str, Any]
 EXACT = Context(prec=100)
@@ -22,7 +33,8 @@ TIME = dt.datetime(2024, 8, 9, 0, 1, tzinfo=dt.UTC)
 WINDOW = TIME - MINUTE
 FIRST = dt.datetime(2009, 1, 1, tzinfo=dt.UTC)
 PLACE = {"topic_id": "id", "topic": "binance.trade", "partition": 0, "offset": 1, "row": 0}
-PRICES = {name: Decimal("1.5") for name in ("open", "high", "low", "close")}
+ONE = Decimal("1.5")
+BAR_PRICES = {name: ONE for name in ("open", "high", "low", "close")}
 
 
 @dataclass(frozen=True)
@@ -46,12 +58,12 @@ GOOD: dict[str, Row] = {
         **{"origin": "stream"},
     },
     CANDLES.name: {
-        **{"venue": "binance", "symbol": "BTC-USDT", "minute": TIME, "venue_symbol": "BTCUSDT", **PRICES, **PLACE},
+        **{"venue": "binance", "symbol": "BTC-USDT", "minute": TIME, "venue_symbol": "BTCUSDT", **BAR_PRICES, **PLACE},
         **{"volume": Decimal(3), "buy_volume": Decimal(1), "amount": Decimal("4.5"), "trade_count": 2},
         **{"received_at": TIME + 10**6 * MINUTE, "origin": "backfill"},
     },
     ONE_MINUTE_BARS.name: {
-        **{"venue": "binance", "symbol": "BTC-USDT", "minute": TIME, **PRICES, "volume": Decimal(3)},
+        **{"venue": "binance", "symbol": "BTC-USDT", "minute": TIME, **BAR_PRICES, "volume": Decimal(3)},
         **{
             "buy_volume": Decimal(1),
             "amount": Decimal("4.5"),
@@ -61,7 +73,7 @@ GOOD: dict[str, Row] = {
         **{"vwap": Decimal("1.5"), "trade_count": 2, "origin": "trades", "revised_at": None},
     },
     FIVE_MINUTE_BARS.name: {
-        **{"venue": "binance", "symbol": "BTC-USDT", "window_start": WINDOW, **PRICES, "volume": Decimal(3)},
+        **{"venue": "binance", "symbol": "BTC-USDT", "window_start": WINDOW, **BAR_PRICES, "volume": Decimal(3)},
         **{
             "buy_volume": Decimal(1),
             "amount": Decimal("4.5"),
@@ -73,6 +85,19 @@ GOOD: dict[str, Row] = {
     SIX_MINUTE_TRENDS.name: {
         **{"venue": "binance", "symbol": "BTC-USDT", "minute": TIME, "average_price": Decimal("1.5")},
         **{"minutes_present": 6, "change_pct": Decimal("-0.5"), "trend": "down", "revised_at": TIME},
+    },
+    TICKERS.name: {
+        **{"venue": "binance", "symbol": "BTC-USDT", "close_time": TIME, "base": "BTC", "quote": "USDT", **PLACE},
+        **{"venue_symbol": "BTCUSDT", "last_price": ONE, "price_change": -ONE, "price_change_pct": Decimal(-50)},
+        **dict.fromkeys(("weighted_average_price", "previous_close_price", "bid_price", "ask_price"), Decimal(0)),
+        **dict.fromkeys(("last_quantity", "bid_quantity", "ask_quantity"), Decimal(0)),
+        **dict.fromkeys(("open_price", "high_price", "low_price", "volume", "quote_volume"), ONE),
+        **{"open_time": TIME - 1440 * MINUTE, "trade_count": 2, "received_at": TIME, "origin": "stream"},
+    },
+    PRICES.name: {
+        **{"venue": "coingecko", "symbol": "BTC-USD", "updated_at": TIME, "base": "BTC", "quote": "USD", **PLACE},
+        **{"venue_symbol": "bitcoin", "price": ONE, "volume_24h": ONE, "change_24h_pct": -ONE, "market_cap": ONE},
+        **{"received_at": TIME, "origin": "stream"},
     },
     GAPS.name: {
         **{"venue": "binance", "symbol": "*", "from_id": 5, "to_id": 9, "from_time": TIME, "to_time": TIME, **PLACE},
@@ -109,7 +134,7 @@ def order(rule: str, lesser: str, greater: str, value: Any, step: Any) -> list[C
     ]
 
 
-PRICE_STEP, ONE = Decimal("1E-12"), Decimal("1.5")
+PRICE_STEP = Decimal("1E-12")
 CANDLE_ORDERS = [
     *order("low_to_open", "low", "open", ONE, PRICE_STEP),
     *order("low_to_close", "low", "close", ONE, PRICE_STEP),
@@ -175,6 +200,25 @@ CASES: dict[str, list[Case]] = {
         *(case({"trend_known": False}, trend=name) for name in ("up", "flat")),
         *(case("trend_known", trend=name) for name in ("", "Up", "sideways")),
     ],
+    TICKERS.name: [
+        *SYMBOLS,
+        case({"close_time_range": False}, close_time=FIRST),
+        case("close_time_range", close_time=FIRST - US),
+        case({"close_time_ahead": False}, close_time=TIME + 60 * MINUTE),
+        case("close_time_ahead", close_time=TIME + 60 * MINUTE + US),
+        case({"trade_count_range": False}, trade_count=0),
+        case("trade_count_range", trade_count=-1),
+        *order("open_to_close_time", "open_time", "close_time", TIME, US),
+        *order("low_to_last", "low_price", "last_price", ONE, PRICE_STEP),
+        *order("last_to_high", "last_price", "high_price", ONE, PRICE_STEP),
+    ],
+    PRICES.name: [
+        *SYMBOLS,
+        case({"updated_at_range": False}, updated_at=FIRST),
+        case("updated_at_range", updated_at=FIRST - US),
+        case({"updated_at_ahead": False}, updated_at=TIME + 60 * MINUTE),
+        case("updated_at_ahead", updated_at=TIME + 60 * MINUTE + US),
+    ],
     GAPS.name: [
         *(each for each in SYMBOLS if each.changes["symbol"] != "BTC"),
         case({"symbol_form": False}, symbol="*"),
@@ -195,10 +239,7 @@ CASES: dict[str, list[Case]] = {
         *order("replayed_after_seen", "first_seen", "replayed_at", TIME, US),
     ],
 }
-TABLES = {
-    table.name: table
-    for table in (TRADES, CANDLES, ONE_MINUTE_BARS, FIVE_MINUTE_BARS, SIX_MINUTE_TRENDS, GAPS, QUARANTINE)
-}
+TABLES = {table.name: table for table in silver_tables.TABLES if table.name in GOOD}
 # The column of the key in which the rows of the corpus differ, and by what.
 DIFFERS: dict[str, tuple[str, Any]] = {
     TRADES.name: ("trade_key", lambda n: f"T{n}"),
@@ -206,6 +247,8 @@ DIFFERS: dict[str, tuple[str, Any]] = {
     ONE_MINUTE_BARS.name: ("minute", lambda n: TIME + n * MINUTE),
     FIVE_MINUTE_BARS.name: ("window_start", lambda n: WINDOW + 5 * n * MINUTE),
     SIX_MINUTE_TRENDS.name: ("minute", lambda n: TIME + n * MINUTE),
+    TICKERS.name: ("close_time", lambda n: TIME - n * MINUTE),
+    PRICES.name: ("updated_at", lambda n: TIME - n * MINUTE),
     GAPS.name: ("from_time", lambda n: TIME - n * MINUTE),
     QUARANTINE.name: ("offset", lambda n: n),
 }
@@ -242,26 +285,29 @@ def wide_schema(table: Table) -> pa.Schema:
 
 def _numbers(digits: Digits, rules: TableRules) -> list[Case]:
     column = digits.column
-    least = next(r for r in rules.rules if isinstance(r, Range) and r.name == f"{column}_range")
+    least = next((r for r in rules.rules if isinstance(r, Range) and r.name == f"{column}_range"), None)
     step = Decimal(1).scaleb(-digits.scale)
-    bound = least.above if least.above is not None else least.at_least
+    bound = Decimal(0) if least is None else least.above if least.above is not None else least.at_least
     assert isinstance(bound, Decimal)
 
-    def number(value: Decimal, *, fits: bool, within: bool) -> Case:
-        return case({digits.name: not fits, least.name: not within}, **{column: value})
+    def number(value: Decimal, *, fits: bool) -> Case:
+        broken = {digits.name: not fits}
+        if least is not None:
+            broken[least.name] = value < bound or value == least.above
+        return case(broken, **{column: value})
 
     found = [
-        number(bound, fits=True, within=least.above is None),
-        number(bound + step, fits=True, within=True),
-        number(bound - step, fits=True, within=False),
-        number(EXACT.add(bound, step.scaleb(-1)), fits=False, within=True),
-        number(EXACT.subtract(bound, step.scaleb(-1)), fits=False, within=False),
+        number(bound, fits=True),
+        number(bound + step, fits=True),
+        number(bound - step, fits=True),
+        number(EXACT.add(bound, step.scaleb(-1)), fits=False),
+        number(EXACT.subtract(bound, step.scaleb(-1)), fits=False),
     ]
     if digits.precision < 37:
         greatest = Decimal(1).scaleb(digits.precision - digits.scale)
-        found.append(number(EXACT.subtract(greatest, step), fits=True, within=True))
-        found.append(number(greatest, fits=False, within=True))
-        found.append(number(-greatest, fits=False, within=False))
+        found.append(number(EXACT.subtract(greatest, step), fits=True))
+        found.append(number(greatest, fits=False))
+        found.append(number(-greatest, fits=False))
     if column not in rules.required:
-        found.append(case({digits.name: False, least.name: False}, **{column: None}))
+        found.append(case({digits.name: False}, **{column: None}))
     return found
