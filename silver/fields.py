@@ -12,7 +12,7 @@ from silver.quality import DecimalRule
 from silver.strict_json import NotFinite, Number, faults, to_text
 
 _MISSING = object()
-_DIGITS = re.compile(r"-?(?:0|[1-9][0-9]*)")
+_DIGITS = re.compile(r"0|-?[1-9][0-9]*")
 
 
 class Fields:

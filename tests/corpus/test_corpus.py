@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import random
 from collections import Counter
-from collections.abc import Iterator
 
 import pytest
 from corpus import mutations
@@ -16,10 +15,10 @@ from hypothesis import HealthCheck, given, seed, settings
 
 from bronze.venues import venue_of
 from lakehouse.settings import load_settings
-from silver.parse import parse_frame
+from silver.parse import CONTROL, parse_frame
 from silver.rows import Frame, Rejected
 
-each_case = pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
+LONGEST_MESSAGE_BYTES = load_settings().collector.max_frame_bytes
 
 
 def test_the_corpus_is_large_and_every_case_has_a_name_of_its_own() -> None:
@@ -28,26 +27,32 @@ def test_the_corpus_is_large_and_every_case_has_a_name_of_its_own() -> None:
     assert {case.source.name for case in CASES} == set(SOURCES)
 
 
-@each_case
-def test_the_parser_gives_exactly_what_the_case_says(case: Case) -> None:
-    found = {} if case.is_control else dict(_parsed(case))
-    assert found == {(row.table, row.row): wanted(row) for row in case.out}
+@pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
+def test_a_case_becomes_what_its_file_says(case: Case) -> None:
+    frame = case.frame
+    assert _parsed(frame) == {(row.table, row.row): wanted(row) for row in case.out}
+    _assert_the_audit_agrees(case, frame)
+    if case.source.collector and "headers" not in case.spec:
+        _assert_the_collector_gives_its_channel(case.source.collector, frame)
 
 
-def _parsed(case: Case) -> Iterator[tuple[tuple[str, int], Content]]:
-    rows = parse_frame(case.frame)
+def _parsed(frame: Frame) -> dict[tuple[str, int], Content]:
+    if frame.channel == CONTROL:
+        return {}
+    rows = parse_frame(frame)
     assert len({row.row for row in rows}) == len(rows)
+    found: dict[tuple[str, int], Content] = {}
     for row in rows:
         if isinstance(row, Rejected):
             assert len(set(row.reasons)) == len(row.reasons)
-            yield ("quarantine", row.row), frozenset(row.reasons)
+            found["quarantine", row.row] = frozenset(row.reasons)
         else:
-            yield (TABLE_OF[row.kind], row.row), vars(row)
+            found[TABLE_OF[row.kind], row.row] = vars(row)
+    return found
 
 
-@each_case
-def test_the_audit_reads_the_case_alike(case: Case) -> None:
-    found = audits_reading(case.frame)
+def _assert_the_audit_agrees(case: Case, frame: Frame) -> None:
+    found = audits_reading(frame)
     expected = {max(row.row, 0): BAD if row.fields is None else wanted(row) for row in case.out}
     assert found.keys() == expected.keys()
     for row, content in found.items():
@@ -55,16 +60,10 @@ def test_the_audit_reads_the_case_alike(case: Case) -> None:
         assert content == (whole if content == BAD else {name: whole[name] for name in content})
 
 
-collected = [case for case in CASES if case.source.collector and "headers" not in case.spec]
-
-
-@pytest.mark.parametrize("case", collected, ids=[case.name for case in collected])
-def test_the_collector_gives_the_case_its_channel(case: Case) -> None:
-    frame = case.frame
-    if len(frame.payload) > load_settings().collector.max_frame_bytes:
+def _assert_the_collector_gives_its_channel(collector: str, frame: Frame) -> None:
+    if len(frame.payload) > LONGEST_MESSAGE_BYTES:
         return  # the connection ends: tests/bronze/test_connection.py
-    assert case.source.collector is not None
-    envelope = venue_of(case.source.collector).envelope(frame.payload, frame.venue)
+    envelope = venue_of(collector).envelope(frame.payload, frame.venue)
     assert (envelope.venue, envelope.channel) == (frame.venue, frame.channel)
 
 

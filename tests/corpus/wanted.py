@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from corpus.cases import Row
@@ -26,6 +27,7 @@ def wanted(row: Row) -> Content:
     return {name: typed(row.table, name, value) for name, value in row.fields.items()}
 
 
+@lru_cache(maxsize=1024)
 def type_of(table: str, column: str) -> DataType:
     """The type of a column of silver."""
     return TABLES[table.removeprefix("silver.")].schema[column].dataType
