@@ -77,4 +77,5 @@ def fault(frame: Frame) -> str | None:
 @lru_cache(maxsize=1)
 def documented_reasons() -> frozenset[str]:
     """The names of reasons in docs/quarantine.md."""
-    return frozenset(_REASON.findall(_DOCUMENTED.read_text("utf-8")))
+    table = _DOCUMENTED.read_text("utf-8").partition("\n| reason |")[2].partition("\n\n")[0]
+    return frozenset(_REASON.findall(table))
