@@ -131,7 +131,7 @@ def tell_of_sources(settings: Settings) -> None:
     """Write what collectors tell: the last frame of each came 3 s ago, but for one that never had any."""
     for number, source in enumerate(SOURCES):
         at_us = None if source == "coingecko" else time.time_ns() // 1000 - 3_000_000
-        told = {"pid": 1, "connected": at_us is not None, "frames": 10**number, "last_frame_at_us": at_us, "unacked": 2}
+        told = {"pid": 1, "connected": at_us is not None, "frames": 1 + number, "last_frame_at_us": at_us, "unacked": 2}
         write_json(run_file(settings, f"collector-{source}"), told)
 
 
@@ -145,7 +145,7 @@ def test_every_source_is_shown_with_what_it_brought_and_when(filled: Settings) -
     assert (told["coingecko"].age_s, told["coingecko"].connected) == (None, False)
     wide = sources(snapshot, 130).plain
     assert wide.startswith("frames, age of the last   binance 1 3")
-    assert "coingecko 1,000 -" in wide
+    assert f"coingecko {len(SOURCES)} -" in wide, "the last of the sources"
     assert [len(sources(snapshot, width).plain) <= width for width in (130, 80, 60)] == [True] * 3
 
 
