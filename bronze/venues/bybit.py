@@ -16,6 +16,7 @@ from lakehouse.settings import Settings
 PREFIX = "bybit-"
 _TOPIC = "publicTrade."
 _PING = '{"op":"ping"}'
+_REFUSED = "(Bybit answers 403 to addresses in the US and in mainland China)"
 _KEY = re.compile(r"[0-9A-Za-z-]{1,64}")
 _FIRST_MS, _LAST_MS = 10**12, 10**13
 
@@ -55,6 +56,7 @@ class Bybit:
                 f"{PREFIX}{category}",
                 f"{bybit.ws_url.rstrip('/')}/v5/public/{category}",
                 tuple(_subscription(symbol) for symbol in symbols),
+                when_refused=_REFUSED,
             )
             for category, symbols in categories.items()
             if symbols

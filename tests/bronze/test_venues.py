@@ -292,3 +292,20 @@ def test_what_bybit_says_beside_trades_is_control_and_a_refusal_is_heard() -> No
     assert venue.envelope(refused, "bybit-spot").complaint == "Invalid topic: [x]"
     assert bybit(BYBIT_FILL, topic="orderbook.50.BTCUSDT") == Envelope("bybit-linear", "trade", "orderbook.50.BTCUSDT")
     assert venue.envelope(b"\xff", None) == Envelope("bybit-spot", "trade", "")
+
+
+def test_bybit_takes_a_connection_a_category_and_a_request_a_symbol(settings: Settings) -> None:
+    bybit = settings.venues.bybit.model_copy(update={"spot_symbols": ("BTCUSDT", "ETHUSDT"), "linear_symbols": ()})
+    only_spot = settings.model_copy(update={"venues": settings.venues.model_copy(update={"bybit": bybit})})
+    (spot,) = venue_of("bybit").feeds(only_spot)
+    assert (spot.venue, spot.url) == ("bybit-spot", "wss://stream.bybit.com/v5/public/spot")
+    assert [json.loads(message)["args"] for message in spot.subscriptions] == [
+        ["publicTrade.BTCUSDT"],
+        ["publicTrade.ETHUSDT"],
+    ]
+    assert [feed.venue for feed in venue_of("bybit").feeds(settings)] == ["bybit-spot", "bybit-linear"]
+    none = only_spot.model_copy(
+        update={"venues": settings.venues.model_copy(update={"bybit": bybit.model_copy(update={"spot_symbols": ()})})}
+    )
+    with pytest.raises(CryptolakeError, match="names no symbols"):
+        venue_of("bybit").feeds(none)
