@@ -23,7 +23,8 @@ _WAY = (
     ("silver.one_minute_bars", "bars"),
     ("gold.predictions", "predictions"),
 )
-_BESIDE = ("silver.tickers", "silver.prices", "silver.quarantine")
+# The most important first: what does not fit is left out.
+_BESIDE = (("silver.quarantine", "quarantine"), ("silver.tickers", "tickers"), ("silver.prices", "prices"))
 _LEAST_ROWS = 3
 
 
@@ -110,12 +111,12 @@ def flow(snapshot: Snapshot, width: int) -> list[Text]:
             part.append(f" v{versions[table]}", style="dim")
         parts.append(part)
     second = Text(" → ", style="dim").join(parts)
-    for table in _BESIDE:
-        rows = snapshot.rows_of(table)
-        if rows:
-            second.append_text(Text.assemble((f"   {table.partition('.')[2]} ", "dim"), (as_text.short(rows), "bold")))
-    if snapshot.open_gaps:
-        second.append_text(Text.assemble(("   open gaps ", "dim"), (as_text.short(snapshot.open_gaps), "bold")))
+    beside = [(name, snapshot.rows_of(table)) for table, name in _BESIDE]
+    beside.insert(1, ("open gaps", snapshot.open_gaps))
+    for name, rows in beside:
+        part = Text.assemble((f"   {name} ", "dim"), (as_text.short(rows), "bold"))
+        if rows and second.cell_len + part.cell_len <= width:
+            second.append_text(part)
     found = [first, second, *([sources(snapshot, width)] if snapshot.sources else [])]
     for line in found:
         line.truncate(width, overflow="ellipsis")
