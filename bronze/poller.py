@@ -50,7 +50,7 @@ class Poller(threading.Thread):
         self._sequence = 0
         self._failed = 0
         self._last_frame_at_us: int | None = None
-        self._problem = ""
+        self._problems: dict[Poll, str] = {}
 
     def run(self) -> None:
         """Poll until `end`."""
@@ -75,11 +75,11 @@ class Poller(threading.Thread):
     def status(self) -> dict[str, Any]:
         """What there is to tell of the source."""
         return {
-            "connected": self._last_frame_at_us is not None and not self._problem,
+            "connected": self._last_frame_at_us is not None and not self._problems,
             "frames": self._sequence,
             "last_frame_at_us": self._last_frame_at_us,
             "reconnects": self._failed,
-            "problem": self._problem,
+            "problem": "; ".join(self._problems.values()),
         }
 
     def _take(self, poll: Poll) -> float:
@@ -98,13 +98,14 @@ class Poller(threading.Thread):
             return self._failed_with(poll, doubt, 0.0)
         if self._failures[poll]:
             log.info("%s %s: answers again", self._source, poll.key)
-        self._failures[poll], self._problem = 0, ""
+        self._failures[poll] = 0
+        self._problems.pop(poll, None)
         return poll.interval_s
 
     def _failed_with(self, poll: Poll, why: str, retry_after_s: float) -> float:
         self._failed += 1
         self._failures[poll] += 1
-        self._problem = why
+        self._problems[poll] = why
         wait_s = max(poll.interval_s, retry_after_s, backoff_s(self._failures[poll], self._settings))
         log.warning("%s %s: %s; again in %.1f s", self._source, poll.key, why, wait_s)
         return wait_s

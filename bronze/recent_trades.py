@@ -187,4 +187,6 @@ class RecentTrades(threading.Thread):
             raise _AnswerError(f"no page of trades: {body[:100]!r}") from error
         if not rows:
             raise _AnswerError("no trades")
-        return _Page(body, min(numbers), max(numbers), min(times_us), max(times_us))
+        # A page that is not full holds all there ever was: it reaches back before any trade held.
+        first = min(numbers) if len(rows) >= LIMITS[category] else 0
+        return _Page(body, first, max(numbers), min(times_us), max(times_us))

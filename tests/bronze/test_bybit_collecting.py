@@ -139,7 +139,7 @@ def test_short_cuts_and_kills_lose_nothing_and_leave_no_gap(
 def test_what_a_page_does_not_reach_is_a_gap_from_the_last_trade_held_to_its_oldest(
     simulator: Callable[..., SimulatorProcess], collector: Callable[..., CollectorProcess], published: Published
 ) -> None:
-    market = simulator(bybit_rate=300, symbols=1)
+    market = simulator(bybit_rate=150, symbols=1)
     running = collector(market)
     running.await_frames(60)
     # Only what is on the wire is lost while nobody listens.
