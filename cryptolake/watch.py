@@ -13,6 +13,7 @@ from cryptolake import formatting as as_text
 from cryptolake.reader import LakeReader, Rows
 from lakehouse.settings import Settings
 
+_TURN_S = 0.5
 # The newest closed minute of each venue: venues close their minutes on their own.
 _LAST_MINUTE = """
 SELECT b.venue, b.symbol, b.minute, b.volume, b.amount, b.average_price
@@ -42,8 +43,14 @@ def watch(settings: Settings, *, every_s: float, times: int, top: int, console: 
     reader = LakeReader(settings)
     begin = time.monotonic()
     for turn in range(times):
-        time.sleep(max(0.0, begin + turn * every_s - time.monotonic()))
+        _sleep_until(begin + turn * every_s)
         _print(console, settings, reader, f"{turn + 1}/{times}", top)
+
+
+def _sleep_until(monotonic_s: float) -> None:
+    """Sleep in short turns: a signal that comes just before a sleep begins is seen only when that sleep ends."""
+    while (left_s := monotonic_s - time.monotonic()) > 0:
+        time.sleep(min(left_s, _TURN_S))
 
 
 def _print(console: Console, settings: Settings, reader: LakeReader, turn: str, top: int) -> None:

@@ -361,7 +361,7 @@ def test_a_second_collector_in_one_home_is_refused(simulator: Simulate, collecto
 def test_a_full_spool_closes_the_connection_until_there_is_room(
     simulator: Simulate, collector: Start, kafka: str, read_topic: Read
 ) -> None:
-    market = simulator(rate=1000, symbols=3)
+    market = simulator(rate=300, symbols=3)
     reader = read_topic("binance.trade")
     small = {"CRYPTOLAKE__SPOOL__SEGMENT_BYTES": 100_000, "CRYPTOLAKE__SPOOL__MAX_BYTES": 600_000}
     nobody = "127.0.0.1:1"
