@@ -49,7 +49,8 @@ def serve(settings: Settings, stop: threading.Event, ready: Callable[[int], None
         server = module.startWithSparkSession(spark._jsparkSession, False)  # noqa: SLF001
         try:
             ready(port)
-            stop.wait()
+            while not stop.wait(1):  # a signal just before an endless wait would not be heard
+                pass
         finally:
             server.stop()
     finally:
