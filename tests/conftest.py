@@ -22,7 +22,8 @@ REPO_ROOT = Path(__file__).resolve().parents[1]
 _names = count(1)
 
 # A test run spends most of Spark's time on compiling what runs a few times: the quick compiler alone takes about half.
-os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")
+# Its code cache is 48 MiB by default, which Spark fills in ten minutes; from then on code is thrown out and made again.
+os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m")
 
 # For the same reason plans are interpreted, unless a test asks for `compiled` ones: what code a plan becomes matters to
 # the exactness of transforms, not to which rows a step writes.
