@@ -51,7 +51,7 @@ def test_the_recorded_tape_is_in_silver_to_the_last_digit_and_a_replay_changes_n
             "price": Decimal(data["p"]), "quantity": Decimal(data["q"]), "event_time": time_of(data["T"] * 1000),
             "received_at": time_of(record["received_ns"] // 1000), "session_id": "S1", "sequence": number,
             "origin": "replay", "topic_id": "T0", "topic": "binance.trade", "partition": 0, "offset": number, "row": 0,
-            "rescued": None,
+            "venue_sequence": None, "rescued": None,
         }  # fmt: skip
     stored = {}
     for row in bronze.lake.read(TRADES).collect():
