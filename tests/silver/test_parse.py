@@ -94,11 +94,12 @@ def test_a_disconnect_marker() -> None:
 
 
 def test_hostile_text_costs_linear_time() -> None:
-    started = time.perf_counter()
+    # No measurement: at this length a quadratic parser takes minutes of processor time, a linear one less than a second.
+    started = time.process_time()
     read_document(b'{"a":"' + b'\\"' * 250_000)
     read_document(b"[" * 250_000 + b"]" * 250_000)
     read_document(b'["' + b"[" * 500_000 + b"\\")
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 20
 
 
 def test_a_rescued_value_is_written_as_it_was_read() -> None:
