@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from lakehouse.settings import Settings, load_settings
 from silver.replay import Replay
 from silver.rows import Frame
 from silver.selection import Selection
-from silver.symbols import Symbols, load_symbols
+from silver.symbols import load_symbols
 from silver.tables import CANDLES, GAPS, QUARANTINE
 from silver.venues.registry import venue_named
 
@@ -49,7 +50,7 @@ def mend(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
 
     def do() -> None:
         known = load_symbols()
-        mended = Symbols(("XYZ", *known.binance_quotes), known.coincap_assets)
+        mended = replace(known, binance_quotes=("XYZ", *known.binance_quotes))
         monkeypatch.setattr(silver.venues.binance, "load_symbols", lambda: mended)
         monkeypatch.setattr(silver.parse, "venue_named", lambda venue: venue_named(venue.removesuffix("-eu")))
 
