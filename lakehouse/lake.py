@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
@@ -24,6 +25,7 @@ _TXN_VERSION = "spark.databricks.delta.write.txnVersion"
 _USER_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
 COMMIT_VERSION = "_commit_version"
 _GONE = "_gone"
+_STATEMENTS_AT_ONCE = 2
 _CHANGE_COLUMNS = ("_change_type", "_commit_timestamp")
 
 
@@ -67,13 +69,17 @@ class Lake:
 
     def create(self, *tables: Table) -> None:
         """Create the tables that are not there yet, and add the columns that an older one lacks (null in its rows)."""
-        for table in tables:
-            if not self.exists(table):
-                self.spark.sql(_create_statement(table, self.identifier(table)))
-                continue
-            held = self._state(table).columns()
-            if lacking := [name for name in table.columns if name not in held]:
-                self.spark.sql(_add_statement(table, self.identifier(table), lacking))
+        # Side by side: one statement is most of a second of the driver's planning, on one core.
+        with ThreadPoolExecutor(_STATEMENTS_AT_ONCE) as pool:
+            list(pool.map(self._create, tables))
+
+    def _create(self, table: Table) -> None:
+        if not self.exists(table):
+            self.spark.sql(_create_statement(table, self.identifier(table)))
+            return
+        held = self._state(table).columns()
+        if lacking := [name for name in table.columns if name not in held]:
+            self.spark.sql(_add_statement(table, self.identifier(table), lacking))
 
     def exists(self, table: Table) -> bool:
         """Say whether the table has been created."""

@@ -34,6 +34,9 @@ HOT_PATH_CONF: Mapping[str, str] = {
     "spark.driver.bindAddress": "127.0.0.1",
     "spark.sql.execution.arrow.pyspark.enabled": "true",
     "spark.cleaner.periodicGC.interval": "10min",
+    # What every column costs beyond its one call to the JVM: its call site is looked up, set and cleared.
+    "spark.python.sql.dataFrameDebugging.enabled": "false",
+    "spark.sql.constraintPropagation.enabled": "false",
 }
 
 

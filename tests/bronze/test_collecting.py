@@ -171,14 +171,14 @@ def test_kill_9_of_the_broker_loses_no_trade(
     market = simulator(rate=1000, symbols=5)
     reader = read_topic("binance.trade")
     # Shorter than the broker is away: records come back from the producer and must go out again from the spool.
-    running = collector("binance", kafka, simulated_urls(market.urls), **QUICK | {"delivery_timeout_ms": 1500})
+    running = collector("binance", kafka, simulated_urls(market.urls), **QUICK | {"delivery_timeout_ms": 3000})
     running.await_frames(500)
     assert own_broker._process is not None  # noqa: SLF001 - only its pid is wanted
     os.kill(own_broker._process.pid, signal.SIGKILL)  # noqa: SLF001
     own_broker._process.wait()  # noqa: SLF001
     await_until(lambda: "came back" in running.log(), 60, "records that came back")
     assert own_broker.start() == kafka
-    everything_to_now_arrives(market, reader)
+    everything_to_now_arrives(market, reader, 180)
     assert running.status()["reconnects"] == 0  # the venue's side never noticed
     assert running.terminate() < 10
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import shutil
 from collections.abc import Callable, Iterable
@@ -14,6 +13,7 @@ from typing import Any
 import bars_oracle as oracle
 import pytest
 from bars_oracle import MINUTE, T0
+from crash_points import ALL_CRASHES, SEED, drawn_points
 from deltalake import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
 
@@ -28,7 +28,6 @@ from silver.settle import settle, settle_windows, spans
 from silver.tables import CANDLES, FIVE_MINUTE_BARS, ONE_MINUTE_BARS, SIX_MINUTE_TRENDS, TRADES
 from silver.trends import TREND_VALUES
 
-SEED = int(os.environ.get("CRYPTOLAKE_TEST_SEED") or random.randrange(2**32))  # noqa: S311
 WRITTEN = (ONE_MINUTE_BARS, FIVE_MINUTE_BARS, SIX_MINUTE_TRENDS)
 BARS, WINDOWS, TRENDS = (table.name for table in WRITTEN)
 Key = tuple[str, str, datetime]
@@ -249,10 +248,14 @@ def test_a_quiet_venue_is_closed_by_the_timer_unless_records_wait(world: World) 
     world.assert_right()
 
 
-@pytest.mark.parametrize("point", ["after_bars_commit", "after_trends_commit", "after_five_minute_bars_commit"])
+CRASHES = ["after_bars_commit", "after_trends_commit", "after_five_minute_bars_commit"]
+
+
+@pytest.mark.parametrize("number", range(len(CRASHES) if ALL_CRASHES else 1))
 def test_a_crash_between_two_writes_leaves_the_right_tables_after_the_drain(
-    world: World, monkeypatch: pytest.MonkeyPatch, point: str
+    world: World, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
+    point = drawn_points(CRASHES, 1)[number]
     world.batch(*[trade(i, i, f"{10 + i}") for i in range(4)])
     frame, version = world.append([trade(9, 1.5, "21"), trade(10, 4.1), trade(11, 5.1)])
     _die_at(monkeypatch, point)

@@ -13,7 +13,7 @@ from simulator_process import SimulatorProcess
 
 Simulate = Callable[..., SimulatorProcess]
 ASKED = "vs_currencies=usd&include_24hr_vol=true&include_24hr_change=true&include_last_updated_at=true"
-UNLIMITED = "coingecko_calls_per_minute=1000"
+UNLIMITED = "coingecko_calls_per_minute=1000000"
 
 
 def prices(market: SimulatorProcess, ids: str, precision: str = "full") -> dict[str, Any]:

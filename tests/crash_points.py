@@ -1,0 +1,19 @@
+"""Which of its fault points a test crashes at: a few drawn anew for every run, or all of them."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Sequence
+
+SEED = int(os.environ.get("CRYPTOLAKE_TEST_SEED") or random.randrange(2**32))  # noqa: S311
+ALL_CRASHES = os.environ.get("CRYPTOLAKE_TEST_CRASHES") == "all"
+
+
+def drawn_points(points: Sequence[str], number: int) -> list[str]:
+    """Draw `number` points in their order, and print the seed; with CRYPTOLAKE_TEST_CRASHES=all take every one."""
+    if ALL_CRASHES:
+        return list(points)
+    print(f"CRYPTOLAKE_TEST_SEED={SEED}")
+    drawn = random.Random(SEED).sample(range(len(points)), number)  # noqa: S311
+    return [points[place] for place in sorted(drawn)]
