@@ -22,7 +22,7 @@ REPO_ROOT = Path(__file__).resolve().parents[1]
 _names = count(1)
 
 # The processes that tests start live for a minute, most of which Spark's JVM would spend on compiling; the shared
-# session lives as long as the run, and is faster with both compilers (the tests of aggregate take 314 instead of 411 s).
+# session lives as long as the run, and is faster with both compilers (314 instead of 411 s for the tests of aggregate).
 # The code cache of the quick compiler is 48 MiB by default, which Spark fills in ten minutes.
 SHORT_LIVED_JVM = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m"
 LONG_LIVED_JVM = "-XX:ReservedCodeCacheSize=300m"
