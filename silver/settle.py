@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Container, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
@@ -70,7 +70,7 @@ def settle_windows(lake: Lake, windows: Collection[BarKey], txn: Txn | None = No
         where = spans({window.minute_us for window in windows}, lake.settings.lake.settle_ranges, FIVE_MINUTES_US)
         bars = lake.rows_between(ONE_MINUTE_BARS, "minute", _times(where))
         computed = five_minute_bars(frame_of(lake.spark, bars)).toArrow()
-        changed = _write(lake, FIVE_MINUTE_BARS, computed, windows, where, VALUES, txn)
+        changed = _write(lake, FIVE_MINUTE_BARS, computed, frozenset(windows), where, VALUES, txn)
         fault_point("after_five_minute_bars_commit")
     return changed
 
@@ -117,32 +117,46 @@ def _settle_bars(lake: Lake, keys: Collection[BarKey]) -> list[BarKey]:
     if candles.num_rows:
         of_keys = frame_of(lake.spark, candles).join(touched, [*KEY], "left_semi")
         bars = chosen_bars(bars, candle_bars(of_keys))
-    return _write(lake, ONE_MINUTE_BARS, bars.toArrow(), keys, where, VALUES, None)
+    return _write(lake, ONE_MINUTE_BARS, bars.toArrow(), frozenset(keys), where, VALUES, None)
 
 
 def _settle_trends(lake: Lake, keys: Collection[BarKey], txn: Txn | None) -> None:
     limit = lake.settings.lake.settle_ranges
-    ahead = range(MINUTES_BEFORE + 1)
-    looking_back = {BarKey(key.venue, key.symbol, key.minute_us + i * MINUTE_US) for key in keys for i in ahead}
-    where = spans({key.minute_us for key in looking_back}, limit)
-    seen = spans({key.minute_us - i * MINUTE_US for key in looking_back for i in (0, MINUTES_BEFORE)}, limit)
+    minutes = {key.minute_us for key in keys}
+    ahead = {minute + i * MINUTE_US for minute in minutes for i in range(MINUTES_BEFORE + 1)}
+    where = spans(ahead, limit)
+    seen = spans(ahead | {minute - MINUTES_BEFORE * MINUTE_US for minute in minutes}, limit)
     bars = lake.rows_between(ONE_MINUTE_BARS, "minute", _times(seen))
     bars = bars.filter(pc.field("average_price").is_valid())  # there is no trend of candles
+    if not bars.num_rows and not lake.rows_between(SIX_MINUTE_TRENDS, "minute", _times(where)).num_rows:
+        return  # days of candles before the first trade
     trends = six_minute_trends(frame_of(lake.spark, bars)).toArrow()
-    _write(lake, SIX_MINUTE_TRENDS, trends, looking_back, where, TREND_VALUES, txn)
+    _write(lake, SIX_MINUTE_TRENDS, trends, _LookingBack(frozenset(keys)), where, TREND_VALUES, txn)
+
+
+class _LookingBack(Container[BarKey]):
+    """The trends that look back on given minutes, asked one by one: of two days of candles there are 345,600."""
+
+    def __init__(self, minutes: Collection[BarKey]) -> None:
+        self._minutes = minutes
+
+    def __contains__(self, trend: object) -> bool:
+        return isinstance(trend, BarKey) and any(
+            trend._replace(minute_us=trend.minute_us - i * MINUTE_US) in self._minutes
+            for i in range(MINUTES_BEFORE + 1)
+        )
 
 
 def _write(
     lake: Lake,
     table: Table,
     computed: pa.Table,
-    keys: Collection[BarKey],
+    wanted: Container[BarKey],
     where: Spans,
     values: Sequence[str],
     txn: Txn | None,
 ) -> list[BarKey]:
-    """Write of these keys what the table does not say already; return those whose row is new or changed."""
-    wanted = frozenset(keys)
+    """Write of the wanted keys what the table does not say already; return those whose row is new or changed."""
     time = table.key[-1]
     stored = lake.rows_between(table, time, _times(where))
     found = _keys_of(computed, time)
@@ -163,7 +177,7 @@ def _write(
 
 
 def _values_by_key(
-    keys: Sequence[BarKey], rows: pa.Table, values: Sequence[str], wanted: Collection[BarKey]
+    keys: Sequence[BarKey], rows: pa.Table, values: Sequence[str], wanted: Container[BarKey]
 ) -> dict[BarKey, tuple[object, ...]]:
     found = zip(keys, zip(*(rows[name].to_pylist() for name in values), strict=True), strict=True)
     return {key: value for key, value in found if key in wanted}

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Collection, Sequence
 
-from bronze.venues import SOURCES
 from cryptolake.demo.snapshot import Snapshot
 from cryptolake.demo.stages import Stage, Stages
 from cryptolake.processes import simulated_backfill, simulator_environment
 from cryptolake.requests import Inbox, RequestError, lake_owned
-from cryptolake.supervisor import Supervisor
+from cryptolake.supervisor import ChildSpec, Supervisor
 from lakehouse.errors import CryptolakeError
 from lakehouse.settings import Settings
 
 MARKET, BROKER, LAKE, COLLECTORS = "market", "broker", "lake", "collectors"
 CANDLES, BARS, MODEL, MINUTE, PREDICTIONS = "candles", "bars", "model", "live minute", "predictions"
+OTHERS = "more sources"
+# What trains the model and shows a market move; all else would take the same cores in the first minute.
+FIRST_SOURCES = ("binance", "coincap")
 _HOPELESS_FAILURES = 5
 _MINUTES_A_DAY = 1440
 
@@ -26,12 +29,16 @@ class Course:
     Args:
         settings: the home.
         supervisor: started, with the processes of the home.
+        later: processes that are added once there are predictions; collectors and what goes with them.
         retrain: train once more though there is a champion.
     """
 
-    def __init__(self, settings: Settings, supervisor: Supervisor, *, retrain: bool) -> None:
+    def __init__(
+        self, settings: Settings, supervisor: Supervisor, later: Sequence[ChildSpec], *, retrain: bool
+    ) -> None:
         self._settings = settings
         self._supervisor = supervisor
+        self._later = later
         self._retrain = retrain
         self._began = time.monotonic()
         self._first: Snapshot | None = None
@@ -51,6 +58,7 @@ class Course:
                 Stage(MODEL, "random forest: up or down in six minutes"),
                 Stage(MINUTE, "first minute from live trades"),
                 Stage(PREDICTIONS, "first predictions"),
+                Stage(OTHERS, "by websocket and by polling"),
             ],
             self.clock_s,
         )
@@ -71,6 +79,7 @@ class Course:
         self._candles(snapshot)
         self._model(snapshot)
         self._live(snapshot)
+        self._others()
 
     def _processes(self) -> None:
         told = {MARKET: "simulator", BROKER: "broker", LAKE: "lake"}
@@ -79,14 +88,25 @@ class Course:
                 self._follow(stage, name)
             else:
                 self.stages.note(stage, "done", f"{self._settings.kafka.bootstrap_servers}")
-        states = [self._supervisor.children[f"collect-{source}"].state for source in SOURCES]
-        failing = [source for source in SOURCES if self._problem_of(f"collect-{source}")]
+        self._collectors(COLLECTORS, [_collector(source) for source in FIRST_SOURCES])
+
+    def _others(self) -> None:
+        names = [spec.name for spec in self._later]
+        if self.stages[PREDICTIONS].over and not self._supervisor.children.keys() & set(names):
+            for spec in self._later:
+                self._supervisor.add(spec)
+        self._collectors(OTHERS, [name for name in names if name.startswith(_collector(""))])
+
+    def _collectors(self, stage: str, names: Collection[str]) -> None:
+        children = self._supervisor.children
+        states = {children[name].state for name in names if name in children}
+        failing = [problem for name in names if (problem := self._problem_of(name))]
         if failing:
-            self.stages.note(COLLECTORS, "failing", self._problem_of(f"collect-{failing[0]}"))
-        elif all(state == "ready" for state in states):
-            self.stages.note(COLLECTORS, "done", ", ".join(SOURCES))
+            self.stages.note(stage, "failing", failing[0])
+        elif states == {"ready"}:
+            self.stages.note(stage, "done", ", ".join(name.removeprefix(_collector("")) for name in names))
         else:
-            self.stages.note(COLLECTORS, "working" if "running" in states else "waiting")
+            self.stages.note(stage, "working" if "running" in states else "waiting")
 
     def _follow(self, stage: str, name: str) -> None:
         child = self._supervisor.children[name]
@@ -183,3 +203,7 @@ class Course:
                     self._trained = str(answer.get("summary", "trained")).splitlines()[0]
         except RequestError as error:
             self._problem = str(error)
+
+
+def _collector(source: str) -> str:
+    return f"collect-{source}"

@@ -15,8 +15,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.live import Live
 
+from bronze.venues import SOURCES
 from cryptolake.commands.venues import take_home
-from cryptolake.demo.course import Course
+from cryptolake.demo.course import FIRST_SOURCES, Course
 from cryptolake.demo.lag import Lag
 from cryptolake.demo.plain import PlainLines
 from cryptolake.demo.snapshot import Snapshot, SnapshotReader
@@ -30,6 +31,7 @@ from lakehouse.errors import SetupError
 from lakehouse.settings import Settings
 
 _TICK_S = 0.1
+_LATER = {"backfill-gaps", *(f"collect-{source}" for source in SOURCES if source not in FIRST_SOURCES)}
 
 
 def run_demo(settings: Settings, *, seconds: float | None, retrain: bool, console: Console | None = None) -> None:
@@ -50,12 +52,13 @@ def run_demo(settings: Settings, *, seconds: float | None, retrain: bool, consol
     take_home(settings, "simulated")
     java_options = settings.demo.java_options
     processes = home_processes(settings, "simulated", _market_options(settings), java_options=java_options)
-    supervisor = Supervisor(settings, processes)
+    later = [spec for spec in processes if spec.name in _LATER]
+    supervisor = Supervisor(settings, [spec for spec in processes if spec not in later])
     lag = Lag(settings, settings.demo.read_every_s)
     with stop_on_signals() as stop:
         supervisor.start()
         lag.start()
-        course = Course(settings, supervisor, retrain=retrain)
+        course = Course(settings, supervisor, later, retrain=retrain)
         try:
             snapshot = _loop(settings, supervisor, course, lag, console, _ending(stop, course, seconds))
         finally:

@@ -23,7 +23,18 @@ from lakehouse.settings import load_settings
 
 # On two quiet cores the first start takes 90 s; a machine that does other things may take several times that.
 FIRST_S, SECOND_S, STOP_S = 1200, 900, 15
-STAGES = ("market", "broker", "collectors", "lake", "candles", "bars", "model", "live minute", "predictions")
+STAGES = (
+    "market",
+    "broker",
+    "collectors",
+    "lake",
+    "candles",
+    "bars",
+    "model",
+    "live minute",
+    "predictions",
+    "more sources",
+)
 
 
 class Demo:
