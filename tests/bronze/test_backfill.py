@@ -84,7 +84,7 @@ class Market:
 def market(
     simulator: Callable[..., SimulatorProcess], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., Market]:
-    return lambda **flags: Market(simulator(rate=50, symbols=2, **flags), tmp_path / "home", monkeypatch)
+    return lambda **flags: Market(simulator(**{"rate": 50, "symbols": 2} | flags), tmp_path / "home", monkeypatch)
 
 
 def test_once_brings_what_open_gaps_lack_and_nothing_else(
@@ -117,7 +117,7 @@ def test_once_brings_what_open_gaps_lack_and_nothing_else(
 def test_what_is_beyond_the_horizon_is_given_up_once_the_venue_said_so_twice(
     market: Callable[..., Market], kafka: str, read_topic: Read
 ) -> None:
-    lake = market(limits="history_horizon_trades=100")
+    lake = market(limits="history_horizon_trades=100", rate=1)  # or the horizon moves on while it is asked
     newest = lake.newest()
     lake.gap("BTC-USDT", newest - 500, newest - 20)
     trades, markers = read_topic("binance.trade"), read_topic("binance.gap")
