@@ -60,10 +60,11 @@ class AckWindow:
         with self._changed:
             return self._changed.wait_for(lambda: self._unacked < most and self._unacked_bytes < most_bytes, timeout_s)
 
-    def pending(self) -> list[Position]:
-        """The places of the unacknowledged records, in order."""
+    def waits_for(self, place: Position) -> bool:
+        """Say whether the record at a place was sent and is not acknowledged."""
         with self._changed:
-            return [place for place, sent in self._sent.items() if not sent.acked]
+            sent = self._sent.get(place)
+            return sent is not None and not sent.acked
 
     @property
     def prefix(self) -> Position:

@@ -100,16 +100,25 @@ class Publisher(threading.Thread):
         self._failed = None
         self._topics.clear()
         try:
-            for place in self._window.pending():
-                if self._ended.is_set():
-                    return
-                self._send(producer, *self._spool.read(place)[0])
+            self._send_again(producer)
             while not self._ended.is_set():
                 self._raise_if_failed()
                 self._send_new(producer)
         finally:
             close_producer(producer, self._settings.collector.producer_close_timeout_s)
             self._spool.acknowledge(self._window.prefix)
+
+    def _send_again(self, producer: KafkaProducer) -> None:
+        """Send what the last producer was given and the broker has not acknowledged, read once from its first place."""
+        place = self._window.prefix
+        while place < self._next and (found := self._spool.read(place)):
+            self._raise_if_failed()
+            for here, after, record in found:
+                if here >= self._next or self._ended.is_set():
+                    return
+                if self._window.waits_for(here):
+                    self._send(producer, here, after, record)
+                place = after
 
     def _send_new(self, producer: KafkaProducer) -> None:
         found = self._spool.read(self._next)

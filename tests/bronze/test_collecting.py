@@ -178,7 +178,7 @@ def test_kill_9_of_the_broker_loses_no_trade(
     own_broker._process.wait()  # noqa: SLF001
     await_until(lambda: "came back" in running.log(), 60, "records that came back")
     assert own_broker.start() == kafka
-    everything_to_now_arrives(market, reader, 180)
+    everything_to_now_arrives(market, reader, 120)
     assert running.status()["reconnects"] == 0  # the venue's side never noticed
     assert running.terminate() < 10
 

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -164,12 +163,12 @@ def test_an_error_with_a_remedy_is_its_line(
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_command_says_so(tmp_path: Path, number: signal.Signals) -> None:
-    command = [sys.executable, "-m", "cryptolake", "--home", str(tmp_path), "watch", "--every", "60"]
+    command = [sys.executable, "-m", "cryptolake", "--home", str(tmp_path), "watch", "--every", "3600"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert "no bar yet" in process.stdout.readline()
         process.send_signal(number)
-        _, told = process.communicate(timeout=10)
+        _, told = process.communicate(timeout=120)
     assert process.returncode == cli.FAILED
     assert told == "cryptolake: interrupted\n"
 
@@ -208,7 +207,6 @@ def test_down_is_idempotent(tmp_path: Path) -> None:
         assert (done.returncode, done.stdout.strip()) == (cli.DONE, f"{tmp_path}: nothing runs")
 
 
-def test_reading_commands_answer_quickly(tmp_path: Path) -> None:
-    began = time.monotonic()
-    assert cryptolake(tmp_path, "watch", "--times", "1").returncode == cli.DONE
-    assert time.monotonic() - began < 20
+def test_watch_answers_without_a_jvm(tmp_path: Path) -> None:
+    done = cryptolake(tmp_path, "watch", "--times", "1", JAVA_HOME="/nonexistent", PATH="/nonexistent")
+    assert (done.returncode, done.stderr) == (cli.DONE, "")
