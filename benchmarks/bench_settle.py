@@ -1,6 +1,7 @@
 """What it costs to settle a minute, and five at once: python -m benchmarks.bench_settle prints a line a minute.
 
-The minutes are of two symbols; the medians at the end leave out the first minutes, in which Spark still warms up.
+The minutes are of two symbols; the medians at the end leave out the first minutes, in which Spark still warms up. Arguments
+like spark.sql.constraintPropagation.enabled=true change the configuration of the session, to see what a line of it gives.
 
 JDK_JAVA_OPTIONS=-XX:TieredStopAtLevel=1 gives the quick compiler of the demo and the tests.
 """
@@ -8,6 +9,7 @@ JDK_JAVA_OPTIONS=-XX:TieredStopAtLevel=1 gives the quick compiler of the demo an
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 import time
 from datetime import UTC, datetime, timedelta
@@ -32,7 +34,7 @@ def main() -> None:
     """Settle one minute after another and print what each took."""
     with tempfile.TemporaryDirectory() as home:
         settings = load_settings(home=Path(home))
-        spark = spark_session(settings)
+        spark = spark_session(settings, dict(argument.split("=", 1) for argument in sys.argv[1:]))
         lake = Lake(spark, settings)
         lake.create(*TABLES)
         aggregate = Aggregate(lake)

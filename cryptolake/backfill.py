@@ -37,6 +37,11 @@ class Wanted:
     last: int
 
     @property
+    def ids(self) -> int:
+        """How many ids that are."""
+        return self.last - self.first + 1
+
+    @property
     def venue_symbol(self) -> str:
         """The symbol as Binance writes it."""
         return self.symbol.replace("-", "")
@@ -95,6 +100,7 @@ class _Backfill:
         self._stop = stop
         self._reader = LakeReader(settings)
         self._published: dict[Wanted, float] = {}
+        self._too_wide: set[Wanted] = set()
 
     def take_all(self) -> int:
         """Fetch all that is missing now; return how many holes that was."""
@@ -143,7 +149,14 @@ class _Backfill:
             ids += [("trade_id", ">=", row["from_id"]), ("trade_id", "<=", row["to_id"])]
             held = (trade["trade_id"] for trade in self._reader.rows_where(TRADES.name, ("trade_id",), ids))
             for first, last in ranges_without(row["from_id"], row["to_id"], held):
-                yield Wanted(row["symbol"], first, last)
+                hole = Wanted(row["symbol"], first, last)
+                if hole.ids <= self._settings.most_ids:
+                    yield hole
+                elif hole not in self._too_wide:
+                    self._too_wide.add(hole)
+                    log.warning(
+                        "%s: not asked for, no loss is as wide as backfill.most_ids: look at the ids there", hole
+                    )
 
 
 def ranges_without(first: int, last: int, held: Iterable[int]) -> list[tuple[int, int]]:

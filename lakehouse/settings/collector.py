@@ -35,6 +35,7 @@ class BackfillSettings(Section):
         look_every_s: time between two looks at the table.
         again_s: how long the lake may take to carry what was published, before it is fetched once more.
         attempts: failures in a row after which a single run gives up.
+        most_ids: a hole of more ids is not asked for: one absurd id, not a loss, makes such a hole.
         dump_frame_lines: lines of a dump in one frame.
     """
 
@@ -43,6 +44,7 @@ class BackfillSettings(Section):
     look_every_s: float
     again_s: float
     attempts: int
+    most_ids: int
     dump_frame_lines: int
 
 

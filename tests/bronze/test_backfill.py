@@ -130,6 +130,19 @@ def test_what_is_beyond_the_horizon_is_given_up_once_the_venue_said_so_twice(
     assert told.given_up == marker["to_id"] - marker["from_id"] + 1
 
 
+def test_a_hole_that_only_an_absurd_id_can_have_made_is_told_and_left(
+    market: Callable[..., Market], kafka: str, read_topic: Read, caplog: pytest.LogCaptureFixture
+) -> None:
+    lake = market()
+    newest = lake.newest()
+    lake.gap("BTC-USDT", newest + 1, 2**63 - 2)
+    lake.gap("BTC-USDT", newest - 9, newest - 9)
+    trades = read_topic("binance.trade")
+    assert lake.once(kafka) == Backfilled(1, 1, 0)
+    assert trades.ids()["BTCUSDT"] == [newest - 9]
+    assert f"first={newest + 1}" in caplog.text
+
+
 def test_a_killed_back_fill_goes_on_from_its_spool_and_the_tables(
     market: Callable[..., Market], kafka: str, read_topic: Read
 ) -> None:
