@@ -1,7 +1,7 @@
 """What it costs to settle a minute, and five at once: python -m benchmarks.bench_settle prints a line a minute.
 
-The minutes are of two symbols; the medians at the end leave out the first minutes, in which Spark still warms up. Arguments
-like spark.sql.constraintPropagation.enabled=true change the configuration of the session, to see what a line of it gives.
+The minutes are of two symbols; the medians at the end leave out the first minutes, in which Spark still warms up.
+Arguments like spark.sql.constraintPropagation.enabled=true change the session, to see what a line of it gives.
 
 JDK_JAVA_OPTIONS=-XX:TieredStopAtLevel=1 gives the quick compiler of the demo and the tests.
 """
