@@ -34,6 +34,10 @@ class Publisher(threading.Thread):
         spool: where the records are.
         settings: bounds and times of section `collector`, security of section `kafka`.
         bootstrap_servers: the brokers; they need not be up.
+
+    Attributes:
+        generation: how many producers there have been.
+        error: what it failed with for good; None while it has not.
     """
 
     def __init__(self, spool: Spool, settings: Settings, bootstrap_servers: str) -> None:
@@ -45,7 +49,7 @@ class Publisher(threading.Thread):
         self._next = spool.acked
         self._ended = threading.Event()
         self._topics: set[str] = set()
-        self._generation = 0
+        self.generation = 0
         self._failed: Exception | None = None
         self.error: BaseException | None = None
 
@@ -96,7 +100,7 @@ class Publisher(threading.Thread):
 
     def _publish_with_one_producer(self) -> None:
         producer = open_producer(self._settings, self._bootstrap_servers)
-        self._generation += 1
+        self.generation += 1
         self._failed = None
         self._topics.clear()
         try:
@@ -149,14 +153,14 @@ class Publisher(threading.Thread):
         future = producer.send(record.topic, record.payload, record.key.encode(), headers_of(record))
         fault_point("collector_after_send")
         future.add_callback(partial(self._on_ack, place))
-        future.add_errback(partial(self._on_failure, self._generation))
+        future.add_errback(partial(self._on_failure, self.generation))
 
     def _on_ack(self, place: Position, _: object) -> None:
         self._window.ack(place)
         fault_point("collector_after_ack")
 
     def _on_failure(self, generation: int, error: Exception) -> None:
-        if generation == self._generation and self._failed is None:
+        if generation == self.generation and self._failed is None:
             self._failed = error
 
     def _raise_if_failed(self) -> None:
