@@ -124,8 +124,8 @@ def _settle_trends(lake: Lake, keys: Collection[BarKey], txn: Txn | None) -> Non
     limit = lake.settings.lake.settle_ranges
     minutes = {key.minute_us for key in keys}
     ahead = {minute + i * MINUTE_US for minute in minutes for i in range(MINUTES_BEFORE + 1)}
-    where = spans(ahead, limit)
-    seen = spans(ahead | {minute - MINUTES_BEFORE * MINUTE_US for minute in minutes}, limit)
+    behind = {minute - i * MINUTE_US for minute in minutes for i in range(1, MINUTES_BEFORE + 1)}
+    where, seen = spans(ahead, limit), spans(ahead | behind, limit)
     bars = lake.rows_between(ONE_MINUTE_BARS, "minute", _times(seen))
     bars = bars.filter(pc.field("average_price").is_valid())  # there is no trend of candles
     if not bars.num_rows and not lake.rows_between(SIX_MINUTE_TRENDS, "minute", _times(where)).num_rows:
