@@ -55,13 +55,18 @@ def home_processes(
 def collector(settings: Settings, source: str) -> ChildSpec:
     """The process that collects one source."""
     return ChildSpec(
-        name=f"collect-{source}",
+        name=collector_name(source),
         command=cryptolake_command(settings, "collect", source),
         ready=lambda pid: _connected(settings, source, pid),
         stage=_FEED,
         patience_s=settings.supervisor.collector_stop_s,
         after_stop=lambda: run_file(settings, f"collector-{source}").unlink(missing_ok=True),
     )
+
+
+def collector_name(source: str) -> str:
+    """What the process that collects a source is called."""
+    return f"collect-{source}"
 
 
 def gap_backfill(settings: Settings) -> ChildSpec:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
+from bronze.venues import SOURCES
 from cryptolake.demo.snapshot import Snapshot
 from cryptolake.demo.stages import Stage, Stages
-from cryptolake.processes import simulated_backfill, simulator_environment
+from cryptolake.processes import collector_name, simulated_backfill, simulator_environment
 from cryptolake.requests import Inbox, RequestError, lake_owned
 from cryptolake.supervisor import ChildSpec, Supervisor
 from lakehouse.errors import CryptolakeError
@@ -19,6 +20,7 @@ CANDLES, BARS, MODEL, MINUTE, PREDICTIONS = "candles", "bars", "model", "live mi
 OTHERS = "more sources"
 # What trains the model and shows a market move; all else would take the same cores in the first minute.
 FIRST_SOURCES = ("binance", "coincap")
+LATER_SOURCES = tuple(source for source in SOURCES if source not in FIRST_SOURCES)
 _HOPELESS_FAILURES = 5
 _MINUTES_A_DAY = 1440
 
@@ -88,23 +90,23 @@ class Course:
                 self._follow(stage, name)
             else:
                 self.stages.note(stage, "done", f"{self._settings.kafka.bootstrap_servers}")
-        self._collectors(COLLECTORS, [_collector(source) for source in FIRST_SOURCES])
+        self._collectors(COLLECTORS, FIRST_SOURCES)
 
     def _others(self) -> None:
-        names = [spec.name for spec in self._later]
-        if self.stages[PREDICTIONS].over and not self._supervisor.children.keys() & set(names):
+        names = {spec.name for spec in self._later}
+        if self.stages[PREDICTIONS].over and not self._supervisor.children.keys() & names:
             for spec in self._later:
                 self._supervisor.add(spec)
-        self._collectors(OTHERS, [name for name in names if name.startswith(_collector(""))])
+        self._collectors(OTHERS, LATER_SOURCES)
 
-    def _collectors(self, stage: str, names: Collection[str]) -> None:
-        children = self._supervisor.children
+    def _collectors(self, stage: str, sources: Sequence[str]) -> None:
+        children, names = self._supervisor.children, [collector_name(source) for source in sources]
         states = {children[name].state for name in names if name in children}
         failing = [problem for name in names if (problem := self._problem_of(name))]
         if failing:
             self.stages.note(stage, "failing", failing[0])
         elif states == {"ready"}:
-            self.stages.note(stage, "done", ", ".join(name.removeprefix(_collector("")) for name in names))
+            self.stages.note(stage, "done", ", ".join(sources))
         else:
             self.stages.note(stage, "working" if "running" in states else "waiting")
 
@@ -203,7 +205,3 @@ class Course:
                     self._trained = str(answer.get("summary", "trained")).splitlines()[0]
         except RequestError as error:
             self._problem = str(error)
-
-
-def _collector(source: str) -> str:
-    return f"collect-{source}"

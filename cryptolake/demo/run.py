@@ -15,23 +15,22 @@ from pathlib import Path
 from rich.console import Console
 from rich.live import Live
 
-from bronze.venues import SOURCES
 from cryptolake.commands.venues import take_home
-from cryptolake.demo.course import FIRST_SOURCES, Course
+from cryptolake.demo.course import LATER_SOURCES, Course
 from cryptolake.demo.lag import Lag
 from cryptolake.demo.plain import PlainLines
 from cryptolake.demo.snapshot import Snapshot, SnapshotReader
 from cryptolake.demo.view import Scene, draw, score_text
 from cryptolake.doctor import examine_setup
 from cryptolake.logs import log_to
-from cryptolake.processes import home_processes, simulator_ledger
+from cryptolake.processes import collector_name, home_processes, simulator_ledger
 from cryptolake.signals import stop_on_signals
 from cryptolake.supervisor import Supervisor
 from lakehouse.errors import SetupError
 from lakehouse.settings import Settings
 
 _TICK_S = 0.1
-_LATER = {"backfill-gaps", *(f"collect-{source}" for source in SOURCES if source not in FIRST_SOURCES)}
+_LATER = {"backfill-gaps", *map(collector_name, LATER_SOURCES)}
 
 
 def run_demo(settings: Settings, *, seconds: float | None, retrain: bool, console: Console | None = None) -> None:
