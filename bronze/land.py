@@ -175,6 +175,8 @@ class Land:
         return frames, found
 
     def _what_bronze_holds(self) -> tuple[dict[str, set[str]], dict[tuple[str, int], int]]:
+        if self._lake.is_empty(FRAMES):
+            return {}, {}
         held = (
             self._lake.read(FRAMES)
             .groupBy("topic", "topic_id", "partition")

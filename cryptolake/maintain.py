@@ -30,8 +30,9 @@ def maintain(lake: Lake) -> list[Maintained]:
         before = _files(lake, lake.identifier(table))
         if before == 0:
             continue
-        lake.spark.sql(f"OPTIMIZE {lake.identifier(table)}")
-        lake.spark.sql(f"VACUUM {lake.identifier(table)}")
+        with lake.keeping_marks(table):
+            lake.spark.sql(f"OPTIMIZE {lake.identifier(table)}")
+            lake.spark.sql(f"VACUUM {lake.identifier(table)}")
         done.append(Maintained(table.name, before, _files(lake, lake.identifier(table))))
     return done
 

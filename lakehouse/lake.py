@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import pairwise
+from datetime import datetime
 from pathlib import Path
 
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as f
-from pyspark.sql.types import StructField
 
+from lakehouse.arrow import contract_schema, frame_of
+from lakehouse.ddl import add_columns_statement, create_statement
+from lakehouse.marks import Marks, note_of
 from lakehouse.settings import Settings
 from lakehouse.table import Table
 from lakehouse.table_state import CatalogTableState, LocalTableState, Spans, TableState
 
 _LAST_COMMIT = "spark.databricks.delta.lastCommitVersionInSession"
-_TXN_APP = "spark.databricks.delta.write.txnAppId"
-_TXN_VERSION = "spark.databricks.delta.write.txnVersion"
 _USER_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
 COMMIT_VERSION = "_commit_version"
 _GONE = "_gone"
@@ -31,15 +31,18 @@ _CHANGE_COLUMNS = ("_change_type", "_commit_timestamp")
 
 @dataclass(frozen=True)
 class Txn:
-    """A write that happens once: Delta skips it when the table holds this or a higher version of the app id."""
+    """A write that happens once: it is skipped when the table holds this or a higher mark of the app id."""
 
     app_id: str
     version: int
 
-    @property
-    def note(self) -> str:
-        """The same as text, for catalogs that show no transaction versions."""
-        return f"{self.app_id}@{self.version}"
+
+@dataclass(frozen=True)
+class _Known:
+    """The marks of a table as of one version of it."""
+
+    version: int
+    marks: Marks
 
 
 class Lake:
@@ -54,13 +57,13 @@ class Lake:
         self.spark = spark
         self.settings = settings
         self._catalog = settings.lake.catalog
-        # Only this process writes, so a mark is read once and then known.
-        self._marks: dict[tuple[str, str], int] = {}
+        self._known: dict[str, _Known] = {}
+        self._carried: dict[str, dict[str, int]] = {}
 
     def on(self, spark: SparkSession) -> Lake:
         """Return the same lake on another session: foreachBatch runs on a clone that confs of the outer one miss."""
         other = Lake(spark, self.settings)
-        other._marks = self._marks
+        other._known, other._carried = self._known, self._carried
         return other
 
     def path(self, table: Table) -> Path:
@@ -75,11 +78,11 @@ class Lake:
 
     def _create(self, table: Table) -> None:
         if not self.exists(table):
-            self.spark.sql(_create_statement(table, self.identifier(table)))
+            self.spark.sql(create_statement(table, self.identifier(table)))
             return
         held = self._state(table).columns()
         if lacking := [name for name in table.columns if name not in held]:
-            self.spark.sql(_add_statement(table, self.identifier(table), lacking))
+            self.spark.sql(add_columns_statement(table, self.identifier(table), lacking))
 
     def exists(self, table: Table) -> bool:
         """Say whether the table has been created."""
@@ -121,6 +124,18 @@ class Lake:
         """
         return self._state(table).rows_between(column, spans)
 
+    def is_empty(self, table: Table) -> bool:
+        """Say whether the table holds no row, without a Spark job: to read nothing takes seconds on a cold start."""
+        return self._state(table).is_empty()
+
+    def earliest(self, table: Table, column: str) -> datetime | None:
+        """A time, with its zone, that no row's time in `column` lies before; None when the table holds no row."""
+        return self._state(table).earliest(column)
+
+    def no_rows(self, table: Table) -> DataFrame:
+        """Make a frame without rows, with the columns of the table."""
+        return frame_of(self.spark, contract_schema(table).empty_table())
+
     def version(self, table: Table) -> int:
         """The newest version of the table."""
         return self._state(table).version()
@@ -131,13 +146,7 @@ class Lake:
 
     def mark(self, target: Table, app_id: str) -> int | None:
         """The highest version that a write with this app id has left on the target; None when there is none."""
-        key = (target.name, app_id)
-        if key not in self._marks:
-            stored = self._state(target).mark(app_id)
-            if stored is None:
-                return None
-            self._marks[key] = stored
-        return self._marks[key]
+        return self._marks(target).get(app_id)
 
     def app_id(self, target: Table, step: str, source: Table) -> str:
         """The app id under which a step marks what it has consumed of a source table."""
@@ -148,9 +157,15 @@ class Lake:
         return None if _at_least(self.mark(target, app_id) or 0, version) else Txn(app_id, version)
 
     def advance(self, target: Table, app_id: str, version: int) -> None:
-        """Leave a mark without rows, unless it is there already."""
+        """Leave a mark without rows, unless it is there already; seconds where a mark with rows costs nothing."""
         if txn := self.rising(target, app_id, version):
-            self.append(target, self.spark.createDataFrame([], target.schema), txn)
+            # Without a row Delta makes no commit but for a transaction.
+            guard = {"txnAppId": txn.app_id, "txnVersion": str(txn.version)}
+            self._append(target, self.no_rows(target), self._marks_with(target, txn), guard)
+
+    def carry(self, target: Table, app_id: str, version: int) -> None:
+        """Leave a mark with the next commit to the table; until then it is not there, and a crash loses it."""
+        self._carried.setdefault(target.name, {})[app_id] = version
 
     def in_few_files(self, frame: DataFrame, rows: int) -> DataFrame:
         """Make a frame of so many rows be written as one file for every `rows_per_file`, not as one for every task."""
@@ -171,18 +186,9 @@ class Lake:
             SchemaMismatchError: the frame differs from the contract.
         """
         rows = table.conform(frame)
-        session = rows.sparkSession
         if txn and _at_least(self.mark(table, txn.app_id), txn.version):
             return None
-        writer = rows.write.format("delta").mode("append")
-        if txn:
-            writer = writer.option("txnAppId", txn.app_id).option("txnVersion", txn.version)
-            writer = writer.option("userMetadata", txn.note)
-        if self._catalog:
-            writer.saveAsTable(self.identifier(table))
-        else:
-            writer.save(str(self.path(table)))
-        return self._committed(table, session, txn)
+        return self._append(table, rows, self._marks_with(table, txn), {})
 
     def upsert(
         self,
@@ -218,20 +224,48 @@ class Lake:
             going = delete.select(*table.key).withColumn(_GONE, f.lit(True))
             rows = rows.withColumn(_GONE, f.lit(False)).unionByName(going, allowMissingColumns=True)
             clauses = _clauses_with_delete(table)
+        marks = self._marks_with(table, txn)
         view = f"upsert_{uuid.uuid4().hex}"
         rows.createOrReplaceTempView(view)
         try:
-            with _merge_txn(session, txn):
+            with _noting(session, marks):
                 # Names are of contracts and of this code, never a user's.
                 session.sql(f"MERGE INTO {self.identifier(table)} t USING {view} s ON {on_key} {clauses}")
         finally:
             session.catalog.dropTempView(view)
-        return self._committed(table, session, txn)
+        return self._committed(table, session, marks)
 
-    def _committed(self, table: Table, session: SparkSession, txn: Txn | None) -> int:
-        if txn:
-            self._marks[(table.name, txn.app_id)] = txn.version
-        return int(session.conf.get(_LAST_COMMIT) or self.version(table))
+    @contextmanager
+    def keeping_marks(self, table: Table) -> Iterator[None]:
+        """Let commits of this session's own SQL, such as an OPTIMIZE, keep the marks of the table."""
+        with _noting(self.spark, self._marks(table)):
+            yield
+
+    def _append(self, table: Table, rows: DataFrame, marks: Marks, guard: Mapping[str, str]) -> int:
+        session = rows.sparkSession
+        writer = rows.write.format("delta").mode("append").options(userMetadata=note_of(marks), **guard)
+        if self._catalog:
+            writer.saveAsTable(self.identifier(table))
+        else:
+            writer.save(str(self.path(table)))
+        return self._committed(table, session, marks)
+
+    def _marks(self, table: Table) -> Marks:
+        version = self.version(table)
+        known = self._known.get(table.name)
+        if known is None or known.version != version:
+            known = self._known[table.name] = _Known(version, self._state(table).marks())
+        return known.marks
+
+    def _marks_with(self, table: Table, txn: Txn | None) -> Marks:
+        marks = {**self._marks(table), **self._carried.get(table.name, {})}
+        return {**marks, txn.app_id: txn.version} if txn else marks
+
+    def _committed(self, table: Table, session: SparkSession, marks: Marks) -> int:
+        version = int(session.conf.get(_LAST_COMMIT) or self.version(table))
+        self._known[table.name] = _Known(version, marks)
+        self._carried.pop(table.name, None)
+        return version
 
     def _state(self, table: Table) -> TableState:
         if self._catalog:
@@ -249,19 +283,12 @@ def _at_least(stored: int | None, wanted: int) -> bool:
 
 
 @contextmanager
-def _merge_txn(session: SparkSession, txn: Txn | None) -> Iterator[None]:
-    # Left set after a MERGE these confs silently skip the next append to that table.
-    if txn is None:
-        yield
-        return
-    confs = {_TXN_APP: txn.app_id, _TXN_VERSION: str(txn.version), _USER_METADATA: txn.note}
+def _noting(session: SparkSession, marks: Marks) -> Iterator[None]:
+    session.conf.set(_USER_METADATA, note_of(marks))
     try:
-        for key, value in confs.items():
-            session.conf.set(key, value)
         yield
     finally:
-        for key in confs:
-            session.conf.unset(key)
+        session.conf.unset(_USER_METADATA)
 
 
 def _clauses_with_delete(table: Table) -> str:
@@ -271,36 +298,3 @@ def _clauses_with_delete(table: Table) -> str:
         f" WHEN NOT MATCHED AND NOT s.{_GONE} THEN INSERT ({', '.join(table.columns)})"
         f" VALUES ({', '.join(f's.{c}' for c in table.columns)})"
     )
-
-
-def _add_statement(table: Table, identifier: str, names: Collection[str]) -> str:
-    after = {name: f" AFTER `{place}`" for place, name in pairwise(table.columns)}
-    columns = ", ".join(
-        f"{_column(field)}{after.get(field.name, ' FIRST')}" for field in table.schema.fields if field.name in names
-    )
-    return f"ALTER TABLE {identifier} ADD COLUMNS ({columns})"
-
-
-def _column(field: StructField) -> str:
-    return f"`{field.name}` {field.dataType.simpleString()} COMMENT {_quoted(field.metadata['comment'])}"
-
-
-def _create_statement(table: Table, identifier: str) -> str:
-    columns = ", ".join(_column(field) for field in table.schema.fields)
-    properties = dict(table.properties)
-    if table.append_only:
-        # A change feed of appends costs nothing: it reads the appended files, and names their version.
-        properties |= {"delta.appendOnly": "true", "delta.enableChangeDataFeed": "true"}
-    properties |= {f"delta.constraints.{name}": sql for name, sql in table.constraints.items()}
-    listed = ", ".join(f"{_quoted(key)} = {_quoted(value)}" for key, value in properties.items())
-    return (
-        f"CREATE TABLE IF NOT EXISTS {identifier} ({columns}) USING delta"
-        + (f" CLUSTER BY ({', '.join(table.cluster_by)})" if table.cluster_by else "")
-        + f" COMMENT {_quoted(table.comment)}"
-        + (f" TBLPROPERTIES ({listed})" if listed else "")
-    )
-
-
-def _quoted(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"

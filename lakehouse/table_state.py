@@ -3,17 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import reduce
 from pathlib import Path
 from typing import Protocol
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from deltalake import DeltaTable as RustDeltaTable
 from pyspark.sql import Column, SparkSession
 from pyspark.sql import functions as f
 
+from lakehouse.marks import Marks, newest_marks
+
 Spans = Sequence[tuple[datetime, datetime]]  # starts and ends, ends excluded
+# Commits that are no writes of ours, such as an ADD COLUMNS, may lie above the newest marks.
+_COMMITS_READ = 20
+_ANY_TIME = datetime.min.replace(tzinfo=UTC)
+
+
+def local_marks(table: RustDeltaTable) -> Marks:
+    """The marks in the newest commit that has any, of the version of the table that is loaded.
+
+    Args:
+        table: loaded by delta-rs.
+    """
+    for limit in (1, _COMMITS_READ, None):
+        marks = newest_marks(commit.get("userMetadata") for commit in table.history(limit))
+        if marks is not None:
+            return marks
+    return {}
 
 
 def within(column: str, spans: Spans) -> Column:
@@ -36,8 +55,16 @@ class TableState(Protocol):
         """The newest version."""
         ...
 
-    def mark(self, app_id: str) -> int | None:
-        """The highest version that a write with this app id has left; None when there is none."""
+    def is_empty(self) -> bool:
+        """Whether the newest version holds no row at all."""
+        ...
+
+    def earliest(self, column: str) -> datetime | None:
+        """A time that no row's time in `column` lies before; None when there is no row."""
+        ...
+
+    def marks(self) -> Marks:
+        """The marks that steps have left, by app id."""
         ...
 
     def rows_between(self, column: str, spans: Spans) -> pa.Table:
@@ -67,14 +94,29 @@ class LocalTableState:
         """The newest version."""
         return self._table().version()
 
-    def mark(self, app_id: str) -> int | None:
-        """The transaction version of the app id."""
-        return self._table().transaction_version(app_id)
+    def is_empty(self) -> bool:
+        """Whether no file of the newest version holds a row; a file that says nothing of it counts as one that does."""
+        return all(rows == 0 for rows in self._files()["num_records"].to_pylist())
+
+    def earliest(self, column: str) -> datetime | None:
+        """The least of the lower bounds that the files give for a time; None when no file holds a row."""
+        files = self._files().filter(pc.field("num_records").is_null() | (pc.field("num_records") != 0))
+        if not files.num_rows:
+            return None
+        bounds = files["min"].combine_chunks().field(column)
+        return _ANY_TIME if bounds.null_count else pc.min(bounds).as_py()
+
+    def marks(self) -> Marks:
+        """The marks in the newest commit that has any: as a rule the newest one."""
+        return local_marks(self._table())
 
     def rows_between(self, column: str, spans: Spans) -> pa.Table:
         """The rows whose time in `column` lies in one of the spans; files outside them are not opened."""
         filters = [[(column, ">=", start), (column, "<", end)] for start, end in spans]
         return self._table().to_pyarrow_table(filters=filters)
+
+    def _files(self) -> pa.Table:
+        return pa.table(self._table().get_add_actions())
 
     def _table(self) -> RustDeltaTable:
         return RustDeltaTable(str(self._folder))
@@ -105,17 +147,20 @@ class CatalogTableState:
         newest = self._spark().sql(f"DESCRIBE HISTORY {self._identifier} LIMIT 1").first()
         return int(newest["version"])  # type: ignore[index]
 
-    def mark(self, app_id: str) -> int | None:
-        """The highest version noted for the app id in the history that the table keeps."""
-        noted = (
-            self._spark()
-            .sql(f"DESCRIBE HISTORY {self._identifier}")
-            .where(f.col("userMetadata").startswith(f"{app_id}@"))
-            .agg(f.max(f.substring_index("userMetadata", "@", -1).cast("bigint")).alias("mark"))
-            .first()
-        )
-        mark = noted["mark"] if noted else None
-        return None if mark is None else int(mark)
+    def is_empty(self) -> bool:
+        """Whether there is no first row."""
+        return self._spark().read.table(self._identifier).isEmpty()
+
+    def earliest(self, column: str) -> datetime | None:
+        """The least time."""
+        least = self._spark().read.table(self._identifier).agg(f.min(column).alias("least")).toArrow()
+        return least["least"][0].as_py()  # type: ignore[no-any-return]
+
+    def marks(self) -> Marks:
+        """The marks in the newest commit that has any."""
+        history = self._spark().sql(f"DESCRIBE HISTORY {self._identifier}")
+        noted = history.where("userMetadata IS NOT NULL").orderBy(f.desc("version")).limit(_COMMITS_READ)
+        return newest_marks(row["userMetadata"] for row in noted.select("userMetadata").collect()) or {}
 
     def rows_between(self, column: str, spans: Spans) -> pa.Table:
         """The rows whose time in `column` lies in one of the spans."""

@@ -129,7 +129,7 @@ class Aggregate:
         return changed
 
     def _take(self, trades: DataFrame, version: int) -> list[BarKey]:
-        with run_once(trades.sparkSession):
+        with run_once(self._lake):
             touched = _touched(trades, version, self._lake.settings.lake.clock_skew_s)
         now_s = self._now_s()
         self._closing.observe(touched.keys, touched.marks_us, now_s)
@@ -148,8 +148,8 @@ class Aggregate:
             is_last = chunk[-1] is keys[-1]
             changed += self._write(chunk, self._txn(CANDLES, version) if is_last else None)
         self._consumed[CANDLES.name] = max(version, self._consumed[CANDLES.name])
-        # Candles leave no trends to write the mark with; left behind, a start would read all of them again.
-        self._advance(CANDLES, version)
+        # Candles leave no trends to write the mark with: it goes with the next ones.
+        self._lake.carry(_MARKED, self._app_ids[CANDLES.name], version)
         self._windows.settle_candles(keys, self._now_s())
         return changed
 

@@ -89,10 +89,7 @@ class HighWater:
         version = lake.version(TRADES)
         if version == self._version:
             return None
-        numbers = lake.read(TRADES).select("venue", "received_at", *number_columns())
-        figures = numbers.groupBy("venue", "scope", "numbered_by").agg(*span_figures(f.count("*"))).collect()
-        # A key is in the table once; where numbers are shared by rows of a frame nobody asks how many there are.
-        spans = [Span(rows=row["numbers"], **row.asDict()) for row in figures]
+        spans = [] if lake.is_empty(TRADES) else _spans_of(lake.read(TRADES))
         self._marks = {(span.venue, span.scope): span.highest for span in spans}
         self._version = version
         return spans
@@ -119,6 +116,13 @@ class HighWater:
             venues = sorted({span.venue for span, _ in ranges})
             return lake.read(TRADES).where(f.col("venue").isin(venues) & _within_all(ranges))
         return lake.read(TRADES).where(reduce(Column.__or__, [_within(span, highest) for span, highest in ranges]))
+
+
+def _spans_of(trades: DataFrame) -> list[Span]:
+    numbers = trades.select("venue", "received_at", *number_columns())
+    figures = numbers.groupBy("venue", "scope", "numbered_by").agg(*span_figures(f.count("*"))).collect()
+    # A key is in the table once; where numbers are shared by rows of a frame nobody asks how many there are.
+    return [Span(rows=row["numbers"], **row.asDict()) for row in figures]
 
 
 def _within(span: Span, highest: int) -> Column:

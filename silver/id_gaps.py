@@ -73,11 +73,8 @@ class IdGaps:
             stored: what silver.trades holds.
         """
         self._ids = MissingIds()
-        known = lake.read(GAPS).where(f.col("from_id").isNotNull() & (f.col("status") != CLOSED))
-        us = [f.unix_micros("detected_at").alias("detected_us")]
-        for row in known.select("venue", "symbol", "from_id", "to_id", "status", "reason", *us).collect():
-            values = row.asDict()
-            self._ids.restore(Gap(**values, missing=[(row["from_id"], row["to_id"])], stored=True))
+        for gap in [] if lake.is_empty(GAPS) else _not_closed(lake.read(GAPS)):
+            self._ids.restore(gap)
         self._note(stored, lake.read(TRADES))
 
     def take(self, spans: Collection[Span], trades: DataFrame, lost: Iterable[tuple[str, LostIds]]) -> None:
@@ -105,7 +102,7 @@ class IdGaps:
             gap.detected_us = gap.detected_us or written_us
         rows = _frame(lake, found, None)
         if known:
-            with run_once(lake.spark):
+            with run_once(lake):
                 lake.upsert(GAPS, rows)
         else:
             lake.append(GAPS, rows)
@@ -120,7 +117,7 @@ class IdGaps:
             return
         for gap in filled:
             gap.status = CLOSED
-        with run_once(lake.spark):
+        with run_once(lake):
             lake.upsert(GAPS, _frame(lake, filled, time.time_ns() // 1000))
         self._ids.forget(filled)
         fault_point("after_closed_gaps_commit")
@@ -139,6 +136,13 @@ class IdGaps:
             key = span.venue, span.scope
             whole = Stretch(span.lowest, span.highest, span.received_us)
             self._ids.add(*key, stretches_between(whole, holes.get(key, ())))
+
+
+def _not_closed(gaps: DataFrame) -> list[Gap]:
+    known = gaps.where(f.col("from_id").isNotNull() & (f.col("status") != CLOSED))
+    us = [f.unix_micros("detected_at").alias("detected_us")]
+    rows = known.select("venue", "symbol", "from_id", "to_id", "status", "reason", *us).collect()
+    return [Gap(**row.asDict(), missing=[(row["from_id"], row["to_id"])], stored=True) for row in rows]
 
 
 def _rises_by_one(header: str) -> bool:

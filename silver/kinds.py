@@ -95,6 +95,6 @@ TRADE = RowKind(
 )
 
 # In the order of their writes. Trades, whose canonical frames have a fast path of their own, are written last, behind
-# the quarantine: the txn version they leave is the mark of refine.
+# the quarantine: the mark they leave is that of refine.
 BESIDE_TRADES = (GAP, CANDLE, TICKER, PRICE)
 ROW_KINDS = (*BESIDE_TRADES, TRADE)

@@ -54,7 +54,7 @@ class Refined:
 
 
 class Refine:
-    """Refine frames of bronze into silver; the mark is the txn version of silver.trades, the last write.
+    """Refine frames of bronze into silver; the mark that counts is that of silver.trades, the last write.
 
     Args:
         lake: where bronze and silver are; its session is looked at in every batch anew.
@@ -108,10 +108,7 @@ class Refine:
 
     def advance_mark(self) -> None:
         """Mark all of bronze as refined, once it is: a batch that brought no trade has left no mark."""
-        landed = self._lake.version(FRAMES)
-        if self._mark(TRADES) < landed:
-            nothing = self._lake.spark.createDataFrame([], TRADES.schema)
-            self._lake.append(TRADES, nothing, Txn(self._app_id(TRADES), landed))
+        self._lake.advance(TRADES, self._app_id(TRADES), self._lake.version(FRAMES))
 
     def _write(self, batch: _Batch, version: int) -> Refined:
         beside = {kind: batch.new_rows(kind) for kind in BESIDE_TRADES}
@@ -213,9 +210,7 @@ class _Batch:
         found = self._kinds.get(kind.name)
         if self._strict is None or found is None:
             return None
-        earliest, latest = (f.timestamp_micros(f.lit(us)) for us in (found.earliest_us, found.latest_us))
-        stored = self._lake.read(kind.table).where(f.col(kind.time).between(earliest, latest))
-        return self._judge(kind, rows_of_kind(self._strict, kind), stored)
+        return self._judge(kind, rows_of_kind(self._strict, kind), self._stored_between(kind, found))
 
     def new_trades(self) -> DataFrame | None:
         """The trades to append; None when there are none."""
@@ -262,6 +257,12 @@ class _Batch:
             "outcome": f.lit(None).cast("string"),
         }
         return bad.join(frame, same_frame).withColumns(judged).select(*columns)
+
+    def _stored_between(self, kind: RowKind, found: _Found) -> DataFrame | None:
+        if self._lake.is_empty(kind.table):
+            return None
+        earliest, latest = (f.timestamp_micros(f.lit(us)) for us in (found.earliest_us, found.latest_us))
+        return self._lake.read(kind.table).where(f.col(kind.time).between(earliest, latest))
 
     def _judge(self, kind: RowKind, rows: DataFrame, stored: DataFrame | None) -> DataFrame | None:
         # Not cached but checkpointed: Spark recomputes what is cached from a table that is appended to, and then the

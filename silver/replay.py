@@ -75,7 +75,7 @@ class Replay:
     """Replays the quarantine, group by group.
 
     Every group first writes what is good to silver and then marks its quarantined rows, both under a number of its own
-    (the txn version). A crash between the two leaves rows that are in silver and not marked: the next replay of
+    (its mark). A crash between the two leaves rows that are in silver and not marked: the next replay of
     anything marks them first. Only refine and this write these tables, and never at the same time: refine must have
     finished what a crash cut off, or rows that it has yet to write would be taken as lost.
 

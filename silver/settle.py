@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Container, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import reduce
 from itertools import pairwise
 
 import pyarrow as pa
@@ -24,6 +25,7 @@ from silver.trends import MINUTES_BEFORE, TREND_VALUES, six_minute_trends
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UTC = pa.timestamp("us", tz="UTC")
+_END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 
 Spans = Sequence[tuple[int, int]]  # microseconds, ends excluded
 
@@ -45,7 +47,7 @@ def settle(lake: Lake, keys: Collection[BarKey], txn: Txn | None = None) -> list
     """
     if not keys:
         return []
-    with run_once(lake.spark):
+    with run_once(lake, len(keys)):
         changed = _settle_bars(lake, keys)
         fault_point("after_bars_commit")
         _settle_trends(lake, keys, txn)
@@ -66,7 +68,7 @@ def settle_windows(lake: Lake, windows: Collection[BarKey], txn: Txn | None = No
     """
     if not windows:
         return []
-    with run_once(lake.spark):
+    with run_once(lake, len(windows)):
         where = spans({window.minute_us for window in windows}, lake.settings.lake.settle_ranges, FIVE_MINUTES_US)
         bars = lake.rows_between(ONE_MINUTE_BARS, "minute", _times(where))
         computed = five_minute_bars(frame_of(lake.spark, bars)).toArrow()
@@ -107,17 +109,32 @@ def spans(starts_us: Collection[int], limit: int, length_us: int = MINUTE_US) ->
 
 def _settle_bars(lake: Lake, keys: Collection[BarKey]) -> list[BarKey]:
     where = spans({key.minute_us for key in keys}, lake.settings.lake.settle_ranges)
+    candles = lake.rows_between(CANDLES, "minute", _times(where))
+    # Most candles are of the time before we listened: days of them, which no trade has to be compared with.
+    since = _first_traded_minute(lake)
+    traded, before = [key for key in keys if key.minute >= since], candles.filter(pc.field("minute") < since)
+    parts = [_traded_bars(lake, traded, candles.filter(pc.field("minute") >= since))] if traded else []
+    if before.num_rows or not parts:
+        parts.append(candle_bars(frame_of(lake.spark, before)))
+    computed = reduce(DataFrame.unionByName, parts).toArrow()
+    return _write(lake, ONE_MINUTE_BARS, computed, frozenset(keys), where, VALUES, None)
+
+
+def _traded_bars(lake: Lake, keys: Collection[BarKey], candles: pa.Table) -> DataFrame:
+    times = _times(spans({key.minute_us for key in keys}, lake.settings.lake.settle_ranges))
     touched = f.broadcast(keys_frame(lake.spark, keys))
-    times = _times(where)
     trades = (
         lake.read(TRADES).where(within("event_time", times)).withColumn("minute", minute_start(f.col("event_time")))
     )
     bars = one_minute_bars(trades.join(touched, [*KEY], "left_semi"))
-    candles = lake.rows_between(CANDLES, "minute", times)
-    if candles.num_rows:
-        of_keys = frame_of(lake.spark, candles).join(touched, [*KEY], "left_semi")
-        bars = chosen_bars(bars, candle_bars(of_keys))
-    return _write(lake, ONE_MINUTE_BARS, bars.toArrow(), frozenset(keys), where, VALUES, None)
+    if not candles.num_rows:
+        return bars
+    return chosen_bars(bars, candle_bars(frame_of(lake.spark, candles).join(touched, [*KEY], "left_semi")))
+
+
+def _first_traded_minute(lake: Lake) -> datetime:
+    first = lake.earliest(TRADES, "event_time")
+    return _END_OF_TIME if first is None else first - (first - _EPOCH) % timedelta(minutes=1)
 
 
 def _settle_trends(lake: Lake, keys: Collection[BarKey], txn: Txn | None) -> None:

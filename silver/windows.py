@@ -89,7 +89,7 @@ class Windows:
             bars = self._lake.read(ONE_MINUTE_BARS).withColumn(COMMIT_VERSION, f.lit(1))
         else:
             bars = self._lake.read_changes(ONE_MINUTE_BARS, mark, version)
-        with run_once(self._lake.spark):
+        with run_once(self._lake):
             rows = _touched(bars).collect()
         self._closing.observe({BarKey(*key): version for *key, version, _ in rows}, {}, now_s)
         for venue, *_, last_minute_us in rows:

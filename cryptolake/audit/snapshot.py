@@ -19,6 +19,7 @@ from bronze.tables import FRAMES
 from cryptolake.audit.kinds import KINDS, Kind
 from lakehouse.errors import CryptolakeError
 from lakehouse.settings import Settings
+from lakehouse.table_state import local_marks
 from silver.tables import (
     CANDLES,
     FIVE_MINUTE_BARS,
@@ -71,7 +72,7 @@ class PinnedTable:
 
     def mark(self, app_id: str) -> int | None:
         """The highest version that writes under this app id have left; None when there is none."""
-        return self._table.transaction_version(app_id)
+        return local_marks(self._table).get(app_id)
 
     def rows(self) -> int:
         """How many rows the table has, from the footers of its files."""

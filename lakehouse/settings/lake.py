@@ -23,6 +23,7 @@ class LakeSettings(Section):
     correction_interval_s: int
     gap_open_s: float
     settle_keys: int
+    compiled_rows: int
     settle_ranges: int
     drain_versions: int
     trigger_interval_ms: int

@@ -5,37 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql.types import LongType, StringType, StructType
+from plain_tables import LOG, PRICES, rows, stored
+from pyspark.sql import SparkSession
+from pyspark.sql.types import LongType, StructType
 
 from lakehouse.errors import SchemaMismatchError
 from lakehouse.lake import COMMIT_VERSION, Lake, Txn
 from lakehouse.settings import Settings
-from lakehouse.table import Table, column
-
-PRICES = Table(
-    name="silver.test_prices",
-    comment="A table of a test.",
-    schema=StructType([column("symbol", StringType(), "name"), column("price", LongType(), "cents")]),
-    key=("symbol",),
-    writer="test",
-)
-LOG = Table(
-    name="silver.test_log",
-    comment="An append-only table of a test.",
-    schema=PRICES.schema,
-    key=("symbol",),
-    writer="test",
-    append_only=True,
-)
-
-
-def rows(spark: SparkSession, **prices: int) -> DataFrame:
-    return spark.createDataFrame(list(prices.items()), "symbol string, price bigint")
-
-
-def stored(lake: Lake, table: Table) -> list[tuple[str, int]]:
-    return sorted((row["symbol"], row["price"]) for row in lake.read(table).collect())
+from lakehouse.table import column
 
 
 @pytest.fixture

@@ -1,0 +1,56 @@
+"""Contracts of tables as SQL statements; names and texts are of contracts, never a user's."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from itertools import pairwise
+
+from pyspark.sql.types import StructField
+
+from lakehouse.table import Table
+
+
+def create_statement(table: Table, identifier: str) -> str:
+    """SQL that creates a table as its contract has it, unless it is there.
+
+    Args:
+        table: the contract.
+        identifier: its name in SQL.
+    """
+    columns = ", ".join(_column(field) for field in table.schema.fields)
+    properties = dict(table.properties)
+    if table.append_only:
+        # A change feed of appends costs nothing: it reads the appended files, and names their version.
+        properties |= {"delta.appendOnly": "true", "delta.enableChangeDataFeed": "true"}
+    properties |= {f"delta.constraints.{name}": sql for name, sql in table.constraints.items()}
+    listed = ", ".join(f"{_quoted(key)} = {_quoted(value)}" for key, value in properties.items())
+    return (
+        f"CREATE TABLE IF NOT EXISTS {identifier} ({columns}) USING delta"
+        + (f" CLUSTER BY ({', '.join(table.cluster_by)})" if table.cluster_by else "")
+        + f" COMMENT {_quoted(table.comment)}"
+        + (f" TBLPROPERTIES ({listed})" if listed else "")
+    )
+
+
+def add_columns_statement(table: Table, identifier: str, names: Collection[str]) -> str:
+    """SQL that adds columns where the contract has them.
+
+    Args:
+        table: the contract.
+        identifier: its name in SQL.
+        names: of the columns.
+    """
+    after = {name: f" AFTER `{place}`" for place, name in pairwise(table.columns)}
+    columns = ", ".join(
+        f"{_column(field)}{after.get(field.name, ' FIRST')}" for field in table.schema.fields if field.name in names
+    )
+    return f"ALTER TABLE {identifier} ADD COLUMNS ({columns})"
+
+
+def _column(field: StructField) -> str:
+    return f"`{field.name}` {field.dataType.simpleString()} COMMENT {_quoted(field.metadata['comment'])}"
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
