@@ -36,6 +36,7 @@ HOT_PATH_CONF: Mapping[str, str] = {
     "spark.cleaner.periodicGC.interval": "10min",
     # What every column costs beyond its one call to the JVM: its call site is looked up, set and cleared.
     "spark.python.sql.dataFrameDebugging.enabled": "false",
+    "spark.python.daemon.module": "silver.workers",  # by name: nothing here imports silver
     "spark.sql.constraintPropagation.enabled": "false",
 }
 
