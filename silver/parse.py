@@ -1,6 +1,10 @@
-"""The one strict parser: from any frame to rows, or to every reason why not."""
+"""The one strict parser: from any frame to rows, or to every reason why not; and which frames can do without it."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pyarrow as pa
 
 from silver import quality
 from silver.markers import parse_gap
@@ -34,6 +38,21 @@ def parse_frame(frame: Frame) -> list[ParsedRow]:
         rejected = [reason for row in rows if isinstance(row, Rejected) for reason in row.reasons]
         return [_whole([*reasons, *rejected])]
     return [Rejected(row.row, _unique(row.reasons)) if isinstance(row, Rejected) else row for row in rows]
+
+
+def canonical_rows(frame: Frame) -> tuple[str, Mapping[str, pa.Array]] | None:
+    """Read a frame of many rows at once, if it is in the venue's canonical form and all of its rows are good.
+
+    Returns:
+        the kind of its rows and their fields by column, the very values that `parse_frame` gives one by one; None when
+        only the strict parser can tell.
+    """
+    venue = venue_named(frame.venue) if frame.venue is not None else None
+    form = venue.canonical_rows.get(frame.channel) if venue and frame.channel else None
+    if form is None or quality.header_reasons(frame) or len(frame.payload) > quality.MAX_FRAME_BYTES:
+        return None
+    columns = form.read(frame)
+    return None if columns is None else (form.kind, columns)
 
 
 def _parser_for(frame: Frame) -> tuple[Parser | None, list[str]]:

@@ -14,7 +14,7 @@ from pyspark.sql.types import ArrayType, IntegerType, StringType, StructField, S
 
 from silver.copies import ARRIVAL
 from silver.kinds import FROM_FRAME, ROW_KINDS, RowKind
-from silver.parse import parse_frame
+from silver.parse import canonical_rows, parse_frame
 from silver.rows import Frame, Rejected
 from silver.tables import TRADES
 
@@ -52,7 +52,7 @@ def parse_strictly(frames: DataFrame) -> DataFrame:
         holds its fields, all others are null.
     """
     taken = frames.select(*FRAME_ID, *_PARSER_TAKES)
-    return taken.mapInArrow(_parse_batches, SCHEMA)
+    return taken.mapInArrow(parse_batches, SCHEMA)
 
 
 def rows_of_kind(parsed: DataFrame, kind: RowKind) -> DataFrame:
@@ -72,18 +72,44 @@ def rejected_rows(parsed: DataFrame) -> DataFrame:
     return parsed.where(f.col(KIND) == Rejected.kind).select(*FRAME_ID, "row", "reasons")
 
 
-def _parse_batches(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def parse_batches(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Run the strict parser on batches of frames; what is canonical is read at once, to the same rows.
+
+    Args:
+        batches: the columns of a frame that name it and that the parser takes.
+
+    Yields:
+        batches of SCHEMA.
+    """
     schema = to_arrow_schema(SCHEMA)
     rows: list[dict[str, Any]] = []
     for batch in batches:
         received = batch.schema.get_field_index("received_at")
         as_us = pc.cast(batch.column(received), pa.int64())
-        for record in batch.set_column(received, "received_at", as_us).to_pylist():
+        for place, record in enumerate(batch.set_column(received, "received_at", as_us).to_pylist()):
+            found = canonical_rows(_frame(record))
+            if found is not None:
+                yield _in_columns(batch.slice(place, 1), *found, schema)
+                continue
             rows.extend(parsed_rows(record))
             if len(rows) >= _ROWS_A_BATCH:
                 yield pa.RecordBatch.from_pylist(rows, schema)
                 rows = []
     yield pa.RecordBatch.from_pylist(rows, schema)
+
+
+def _in_columns(frame: pa.RecordBatch, kind: str, fields: Mapping[str, pa.Array], schema: pa.Schema) -> pa.RecordBatch:
+    """Say of rows of one kind, given as columns, which frame they come from."""
+    of_kind = list(schema.field(kind).type)
+    values = pa.StructArray.from_arrays([fields[field.name].cast(field.type) for field in of_kind], fields=of_kind)
+    count = len(values)
+    columns = {name: pa.repeat(frame.column(name)[0], count) for name in FROM_FRAME}
+    columns |= {"row": pa.array(range(count)), KIND: pa.repeat(kind, count), kind: values}
+    filled = [
+        columns[field.name].cast(field.type) if field.name in columns else pa.nulls(count, field.type)
+        for field in schema
+    ]
+    return pa.RecordBatch.from_arrays(filled, schema=schema)
 
 
 def parsed_rows(record: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -95,10 +121,14 @@ def parsed_rows(record: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     Yields:
         rows of SCHEMA, times in us UTC; what is null may be absent.
     """
-    frame = Frame(*(record[name] for name in _PARSER_TAKES))
+    frame = _frame(record)
     passed = {name: record[name] for name in FROM_FRAME}
     for row in parse_frame(frame):
         if isinstance(row, Rejected):
             yield {**passed, "row": row.row, KIND: row.kind, "reasons": row.reasons}
         else:
             yield {**passed, "row": row.row, KIND: row.kind, row.kind: vars(row)}
+
+
+def _frame(record: Mapping[str, Any]) -> Frame:
+    return Frame(*(record[name] for name in _PARSER_TAKES))

@@ -1,4 +1,4 @@
-"""Binance spot: trade frames (raw and combined), REST historicalTrades, klines, ticker/24hr, lines of the daily dumps.
+"""Binance spot: trade frames (raw and combined), REST historicalTrades, ticker/24hr, lines of the daily dumps.
 
 Contract: binance/binance-spot-api-docs, web-socket-streams.md and rest-api.md, of 2026-07-21. Prices and quantities are
 strings, ids and times integers; times in ms, or us where asked for, told apart by magnitude. `m` and `isBuyerMaker` say
@@ -16,26 +16,12 @@ from typing import Any
 from silver import quality
 from silver.fields import Fields
 from silver.rows import WHOLE_FRAME, Candle, Frame, ParsedRow, Rejected, Ticker, Trade
-from silver.strict_json import Number, faults
+from silver.strict_json import Number
 from silver.symbols import load_symbols
-from silver.venues.venue import CanonicalTrade, Venue, canonical_digits
+from silver.venues.binance_klines import canonical_candles, parse_klines
+from silver.venues.venue import CanonicalRows, CanonicalTrade, Venue, canonical_digits
 
-_MINUTE_US = 60_000_000
 _WHOLE = re.compile(r"0|-?[1-9][0-9]*")
-_KLINE_FIELDS = (
-    "open_time",
-    "open",
-    "high",
-    "low",
-    "close",
-    "volume",
-    "close_time",
-    "quote_volume",
-    "trade_count",
-    "taker_base",
-    "taker_quote",
-    "unused",
-)
 # Columns of silver.tickers by the venue's names, each with what it may hold.
 _TICKER_DECIMALS = {
     "lastPrice": ("last_price", quality.PRICE),
@@ -77,13 +63,6 @@ def parse_trades(frame: Frame, value: Any) -> list[ParsedRow]:
     if isinstance(value, list):
         return [_rest_trade(frame, row, item) for row, item in enumerate(value)]
     return [Rejected(WHOLE_FRAME, ("not_object",))]
-
-
-def parse_klines(frame: Frame, value: Any) -> list[ParsedRow]:
-    """Parse a REST klines body: an array of arrays of twelve, each a one-minute candle."""
-    if not isinstance(value, list):
-        return [Rejected(WHOLE_FRAME, ("not_array",))]
-    return [_candle(frame, row, item) for row, item in enumerate(value)]
 
 
 def parse_dump(frame: Frame, payload: Any) -> list[ParsedRow]:
@@ -212,54 +191,6 @@ def _trade(frame: Frame, value: dict[str, Any], names: _TradeNames, row: int, sy
     )
 
 
-def _candle(frame: Frame, row: int, item: Any) -> ParsedRow:
-    if not isinstance(item, list):
-        return Rejected(row, ("not_array",))
-    fields = Fields(dict(zip(_KLINE_FIELDS, item, strict=False)), frame.received_us)
-    reasons = fields.reasons
-    # Fields without names: where their number has changed, nobody knows which of them moved.
-    if len(item) > len(_KLINE_FIELDS):
-        reasons.extend(["extra_field", *faults(item[len(_KLINE_FIELDS) :])])
-    elif len(item) < len(_KLINE_FIELDS):
-        reasons.append(f"missing_field:{_KLINE_FIELDS[-1]}")
-    pair = load_symbols().of_binance(frame.key) if frame.key else None
-    if pair is None:
-        reasons.append("unknown_symbol" if frame.key else "missing_header:key")
-    minute = fields.time_us("open_time", micros_allowed=True)
-    prices = {name: fields.quoted_decimal(name, quality.PRICE) for name in ("open", "high", "low", "close")}
-    volume = fields.quoted_decimal("volume", quality.VOLUME)
-    amount = fields.quoted_decimal("quote_volume", quality.AMOUNT)
-    buy_volume = fields.quoted_decimal("taker_base", quality.VOLUME)
-    fields.quoted_decimal("taker_quote", quality.AMOUNT)
-    trade_count = fields.integer("trade_count")
-    _check_minute(frame, minute, fields)
-    if reasons or pair is None or minute is None or volume is None or amount is None or buy_volume is None:
-        return Rejected(row, tuple(reasons))
-    return Candle(
-        row=row,
-        symbol=pair.symbol,
-        venue_symbol=str(frame.key),
-        minute=minute,
-        **{name: price for name, price in prices.items() if price is not None},
-        volume=volume,
-        buy_volume=buy_volume,
-        amount=amount,
-        trade_count=int(str(trade_count)),
-    )
-
-
-def _check_minute(frame: Frame, minute: int | None, fields: Fields) -> None:
-    close = fields.integer("close_time")
-    if minute is None or close is None:
-        return
-    end = minute + _MINUTE_US
-    # The close time is the last ms, or us, of the minute.
-    if minute % _MINUTE_US or close not in (end // 1000 - 1, end - 1):
-        fields.reasons.append("not_one_minute")
-    if frame.received_us is not None and end > frame.received_us:
-        fields.reasons.append("open_candle")
-
-
 def _ticker(frame: Frame, row: int, item: Any) -> ParsedRow:
     if not isinstance(item, dict):
         return Rejected(row, ("not_object",))
@@ -297,5 +228,6 @@ BINANCE = Venue(
     parsers={"trade": parse_trades, "kline": parse_klines, "ticker": parse_tickers, "trade_dump": parse_dump},
     texts=frozenset({"trade_dump"}),
     canonical_trade=canonical_trade,
+    canonical_rows={"kline": CanonicalRows(Candle.kind, canonical_candles)},
     ids_rise_by_one=True,
 )

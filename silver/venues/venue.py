@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+
+import pyarrow as pa
 
 from silver.rows import Frame, ParsedRow
 from silver.symbols import Pair
@@ -30,6 +32,21 @@ class CanonicalTrade:
 
 
 @dataclass(frozen=True)
+class CanonicalRows:
+    """The one form of frames of many rows that are read at once, because their text leaves nothing open.
+
+    Args:
+        kind: of its rows, as in silver.rows.
+        read: from a frame with all headers, of a size that is allowed, to the fields of that kind by column (`row`, the
+            place in the column, left out), just as the strict parser would give them, times in us; None when it is not
+            canonical, or not all of its rows are good.
+    """
+
+    kind: str
+    read: Callable[[Frame], Mapping[str, pa.Array] | None]
+
+
+@dataclass(frozen=True)
 class Venue:
     """How one source of frames is read.
 
@@ -39,6 +56,7 @@ class Venue:
         parsers: by channel, from a frame and its JSON value to rows.
         texts: channels that are no JSON; their parsers are given the bytes.
         canonical_trade: builds the fast path of its channel `trade`, if it has one.
+        canonical_rows: by channel, the fast path of frames of many rows.
         ids_rise_by_one: whether an id that is missing between two others is a trade that was not heard.
         pair_of: reads the venue's name of a symbol in our own markers of time, if they name any.
     """
@@ -48,6 +66,7 @@ class Venue:
     parsers: Mapping[str, Parser]
     texts: frozenset[str] = frozenset()
     canonical_trade: Callable[[], CanonicalTrade] | None = None
+    canonical_rows: Mapping[str, CanonicalRows] = field(default_factory=dict)
     ids_rise_by_one: bool = False
     pair_of: Callable[[str], Pair | None] | None = None
 
