@@ -82,6 +82,8 @@ def checked_decimal(field: str, value: object, rule: DecimalRule, reasons: list[
         reasons: added to: wrong_type, not_finite, precision_exceeded (more digits, written zeros included, than the
             column has before or behind the point), non_positive.
     """
+    if isinstance(value, str) and _TEXT_DECIMAL.fullmatch(value):
+        return _fitting(field, Decimal(value), rule, reasons)
     if isinstance(value, NotFinite) or (isinstance(value, str) and value.lstrip("+-").lower() in _NOT_FINITE):
         reasons.append("not_finite")
         return None
@@ -95,7 +97,7 @@ def checked_decimal(field: str, value: object, rule: DecimalRule, reasons: list[
     if exponent and int(exponent[2]) > _DOUBLE_DIGITS and exponent[1] != "-":
         reasons.append("not_finite")
         return None
-    if not isinstance(value, Number) and not _TEXT_DECIMAL.fullmatch(value):
+    if not isinstance(value, Number):
         reasons.append(f"wrong_type:{field}")
         return None
     return _fitting(field, Decimal(value), rule, reasons)

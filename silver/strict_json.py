@@ -95,20 +95,21 @@ def faults(value: Any) -> list[str]:
     pending = [value]
     while pending:
         part = pending.pop()
-        if isinstance(part, dict):
+        if isinstance(part, str):
+            if isinstance(part, NotFinite):
+                found.append("not_finite")
+            elif not part.isprintable():
+                if _CONTROL.search(part):
+                    found.append("control_char")
+                if _SURROGATE.search(part):
+                    found.append("bad_utf8")
+        elif isinstance(part, dict):
             if isinstance(part, Repeated):
                 found.append("duplicate_key")
             pending.extend(part)
             pending.extend(part.values())
         elif isinstance(part, list):
             pending.extend(part)
-        elif isinstance(part, NotFinite):
-            found.append("not_finite")
-        elif isinstance(part, str) and not part.isprintable():
-            if _CONTROL.search(part):
-                found.append("control_char")
-            if _SURROGATE.search(part):
-                found.append("bad_utf8")
     return found
 
 

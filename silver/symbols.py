@@ -43,11 +43,11 @@ class Symbols:
 
     def of_binance(self, name: str) -> Pair | None:
         """Split a name like BTCUSDT at the longest known quote; None when there is none."""
-        return _split(name, {quote: quote for quote in self.binance_quotes})
+        return _split(name, zip(self.binance_quotes, self.binance_quotes, strict=True))
 
     def of_bybit(self, name: str) -> Pair | None:
         """Split a name like BTCUSDT, or BTCPERP (settled in USDC); None for a dated contract like BTC-25DEC26."""
-        return _split(name, {**self.bybit_suffixes, **{quote: quote for quote in self.bybit_quotes}})
+        return _split(name, {**self.bybit_suffixes, **{quote: quote for quote in self.bybit_quotes}}.items())
 
     def of_coincap(self, base_slug: str, quote_slug: str) -> Pair | None:
         """Translate a pair of slugs like bitcoin, tether; None when one is unknown."""
@@ -67,9 +67,9 @@ def _in_dollars(ticker: str | None) -> Pair | None:
     return None if ticker is None else Pair(ticker, "USD")
 
 
-def _split(name: str, quotes: Mapping[str, str]) -> Pair | None:
-    """Split a name at the first ending that fits, longest first; the mapping gives the quote that it stands for."""
-    for ending, quote in quotes.items():
+def _split(name: str, quotes: Iterable[tuple[str, str]]) -> Pair | None:
+    """Split a name at the first ending that fits, longest first; each comes with the quote that it stands for."""
+    for ending, quote in quotes:
         base = name.removesuffix(ending)
         if base and base != name:
             # Names are capitals and digits of any script: no separators, no marks, no small letters.
