@@ -125,15 +125,17 @@ class Publisher(threading.Thread):
                 place = after
 
     def _send_new(self, producer: KafkaProducer) -> None:
+        """Send what has come since the last time, and let some come unless there is more already."""
+        end = self._spool.end
         found = self._spool.read(self._next)
-        if not found:
-            self._spool.wait_for_more(_WAIT_S)
         for place, after, record in found:
             if not self._wait_for_room():
                 return
             self._next = after
             self._send(producer, place, after, record)
         self._spool.acknowledge(self._window.prefix)
+        if not found or self._next >= end:
+            self._ended.wait(self._settings.collector.publish_interval_ms / 1000)
 
     def _wait_for_room(self) -> bool:
         collector = self._settings.collector

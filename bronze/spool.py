@@ -61,7 +61,6 @@ class Spool:
         self._settings = settings
         self._lease = Lease(folder)
         self._lock = threading.Lock()
-        self._more = threading.Event()
         self._stopping = threading.Event()
         self._failure: OSError | None = None
         self._dirty = False
@@ -117,8 +116,6 @@ class Spool:
             self._bytes += len(data)
             self._dirty = True
             self._coverage.add(record)
-        if not self._more.is_set():
-            self._more.set()
         fault_point("collector_after_spool")
         return end
 
@@ -149,10 +146,10 @@ class Spool:
             return []
         return self._reader.read(place, size)
 
-    def wait_for_more(self, timeout_s: float) -> None:
-        """Sleep until something is appended, or the time is over; call `read` before and after."""
-        if self._more.wait(timeout_s):
-            self._more.clear()
+    @property
+    def end(self) -> Position:
+        """The place after the last record."""
+        return self._writer.end
 
     def acknowledge(self, position: Position) -> None:
         """Note that Kafka has every record before this place."""

@@ -70,6 +70,7 @@ class CollectorSettings(Section):
         fill_backoff_max_s: the longest wait before a failed fill is tried again.
         max_unacked: most records handed to the producer and not yet acknowledged (it has no memory bound itself).
         max_unacked_bytes: the same in bytes.
+        publish_interval_ms: what came in this time goes to the producer together; a backlog does not wait.
         linger_ms: how long the producer collects a batch.
         delivery_timeout_ms: after which an unsent record goes back to the spool.
         drain_timeout_s: how long a stopping collector waits for acknowledgements; the rest stays in the spool.
@@ -97,6 +98,7 @@ class CollectorSettings(Section):
     fill_backoff_max_s: float
     max_unacked: int
     max_unacked_bytes: int
+    publish_interval_ms: int
     linger_ms: int
     delivery_timeout_ms: int
     drain_timeout_s: float
