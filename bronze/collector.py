@@ -20,7 +20,7 @@ from lakehouse.home import claim_home, kind_of
 from lakehouse.settings import Settings
 
 log = logging.getLogger(__name__)
-_LOOK_S = 0.1
+_LOOK_S = 0.25
 
 
 class Intake(Protocol):

@@ -37,6 +37,11 @@ class Connection(threading.Thread):
         settings: times and sizes.
         heartbeat: what to send to keep it alive; None for nothing.
         on_open: called once the upgrade is done.
+
+    Attributes:
+        ended: whether it is over; then the thread does nothing more.
+        changed: set with its first data, when it is to be replaced, and when it has ended; whoever waits for that may
+            put an event of its own here before the start.
     """
 
     def __init__(
@@ -55,6 +60,8 @@ class Connection(threading.Thread):
         self.opened_at: float | None = None
         self.data_at: float | None = None
         self.rotate_asked = False
+        self.ended = False
+        self.changed = threading.Event()
         self.reason = ""
         self.retry_after_s = 0.0
         self._sink = sink
@@ -68,11 +75,19 @@ class Connection(threading.Thread):
     @property
     def is_open(self) -> bool:
         """Whether the upgrade is done and the connection has not ended."""
-        return self.opened_at is not None and self.is_alive()
+        return self.opened_at is not None and not self.ended
 
     def note_data(self) -> None:
         """A data message came: the watchdog's time starts anew."""
+        first = self.data_at is None
         self.data_at = time.monotonic()
+        if first:
+            self.changed.set()
+
+    def ask_rotation(self) -> None:
+        """The venue will end it soon: it is to be replaced."""
+        self.rotate_asked = True
+        self.changed.set()
 
     def close(self, reason: str) -> None:
         """Ask for the end; the thread reads on until the venue has closed its side too, or the close timeout."""
@@ -85,6 +100,13 @@ class Connection(threading.Thread):
 
     def run(self) -> None:
         """Live."""
+        try:
+            self._live()
+        finally:
+            self.ended = True
+            self.changed.set()
+
+    def _live(self) -> None:
         try:
             self._socket.open(
                 self.spec.url + self.spec.secret.get_secret_value(), self._settings.connect_timeout_s, _WAIT_S

@@ -13,7 +13,8 @@ from bronze.venues.protocol import FeedSpec
 from lakehouse.settings import CollectorSettings
 
 log = logging.getLogger(__name__)
-_LOOK_S = 0.05
+_LOOK_S = 0.25  # for what only time brings; a connection tells what happens to it
+_ROOM_LOOK_S = 0.05
 
 
 class Feed(threading.Thread):
@@ -48,6 +49,7 @@ class Feed(threading.Thread):
         self._settings = settings
         self._overlap = overlap
         self._stopping = threading.Event()
+        self._changed = threading.Event()
         self._failures = 0
         self._current: Connection | None = None
         self._next: Connection | None = None
@@ -62,6 +64,7 @@ class Feed(threading.Thread):
     def stop(self) -> None:
         """Ask for the end; `join` waits for it."""
         self._stopping.set()
+        self._changed.set()
 
     def run(self) -> None:
         """Keep connected until `stop`."""
@@ -69,7 +72,8 @@ class Feed(threading.Thread):
             while not self._stopping.is_set():
                 self._keep_connected()
                 self._rotate()
-                self._stopping.wait(_LOOK_S)
+                self._changed.wait(_LOOK_S)
+                self._changed.clear()
         except Exception as error:
             log.exception("feed %s failed", self.spec.venue)
             self.error = error
@@ -83,7 +87,7 @@ class Feed(threading.Thread):
 
     def _keep_connected(self) -> None:
         current = self._current
-        if current is not None and current.is_alive():
+        if current is not None and not current.ended:
             return
         if current is not None:
             self._current = None
@@ -107,12 +111,12 @@ class Feed(threading.Thread):
         self._stopping.wait(wait)
 
     def _wait_for_room(self) -> None:
-        while not self._has_room() and not self._stopping.wait(_LOOK_S):
+        while not self._has_room() and not self._stopping.wait(_ROOM_LOOK_S):
             pass
 
     def _rotate(self) -> None:
         current = self._current
-        if current is None or current.opened_at is None or not current.is_alive():
+        if current is None or current.opened_at is None or current.ended:
             return
         due = current.rotate_asked or time.monotonic() - current.opened_at > self._settings.rotate_after_s
         if due and not self._overlap:
@@ -137,7 +141,7 @@ class Feed(threading.Thread):
             current.join(3 * self._settings.close_timeout_s)
             return
         started = new.opened_at or new.started_at
-        if not new.is_alive() or time.monotonic() - started > self._settings.rotate_patience_s:
+        if new.ended or time.monotonic() - started > self._settings.rotate_patience_s:
             new.close("brought no data in time")
             self._next = None
             self._failures += 1
@@ -145,6 +149,7 @@ class Feed(threading.Thread):
 
     def _start(self) -> Connection:
         connection = self._connect(self.spec)
+        connection.changed = self._changed
         connection.start()
         return connection
 

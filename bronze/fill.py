@@ -12,7 +12,7 @@ from bronze.spool import Spool, SpoolClosedError
 from lakehouse.settings import Settings
 
 log = logging.getLogger(__name__)
-_LOOK_S = 0.1
+_LOOK_S = 0.25
 
 
 class Fill(threading.Thread):

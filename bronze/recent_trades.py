@@ -22,7 +22,7 @@ from lakehouse.settings import Settings
 log = logging.getLogger(__name__)
 PATH = "/v5/market/recent-trade"
 LIMITS = {"spot": 60, "linear": 1000}  # the most that a page may hold; there is no second one
-_LOOK_S = 0.1
+_LOOK_S = 0.25
 
 
 class _AnswerError(Exception):

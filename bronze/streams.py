@@ -97,7 +97,7 @@ class Streams:
         self._frames += 1
         self._last_frame_at_us = received_at_us
         if envelope.rotate:
-            connection.rotate_asked = True
+            connection.ask_rotation()
         if envelope.refused:
             connection.refuse(envelope.refused)
         if record.channel in DATA_CHANNELS:
