@@ -57,6 +57,8 @@ class AckWindow:
 
     def wait_for_room(self, most: int, most_bytes: int, timeout_s: float) -> bool:
         """Wait until fewer than `most` records and `most_bytes` are unacknowledged; return whether they are."""
+        if self._unacked < most and self._unacked_bytes < most_bytes:
+            return True
         with self._changed:
             return self._changed.wait_for(lambda: self._unacked < most and self._unacked_bytes < most_bytes, timeout_s)
 

@@ -6,14 +6,14 @@ import os
 import signal
 from collections import Counter
 
+_WANTED, _, _NTH = os.environ.get("CRYPTOLAKE_FAULT", "").partition(":")
 _reached: Counter[str] = Counter()
 
 
 def fault_point(name: str) -> None:
     """Kill this process, as `kill -9` would, when CRYPTOLAKE_FAULT is `<name>:<n>` and this is the n-th time here."""
-    wanted, _, nth = os.environ.get("CRYPTOLAKE_FAULT", "").partition(":")
-    if wanted != name:
+    if name != _WANTED:
         return
     _reached[name] += 1
-    if _reached[name] == int(nth or 1):
+    if _reached[name] == int(_NTH or 1):
         os.kill(os.getpid(), signal.SIGKILL)
