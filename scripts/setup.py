@@ -76,6 +76,8 @@ def set_up(root: Path, lock: str) -> None:
     project = hashlib.sha256((root / "pyproject.toml").read_bytes()).hexdigest()
     if packages != done.get("packages") or project != done.get("project"):
         environment.install_project()
+    if packages != done.get("compiled"):
+        environment.compile_programs()
     if done.get("jars") != jars_digest(root):
         say("checking the jars")
         fetch = ivy.fetcher(found_java, environment.site_packages)
@@ -84,6 +86,7 @@ def set_up(root: Path, lock: str) -> None:
         "java": [found_java, os.path.realpath(found_java)],
         "packages": packages,
         "project": project,
+        "compiled": packages,
         "jars": jars_digest(root),
     }
     if now != done:
