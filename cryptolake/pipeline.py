@@ -26,7 +26,8 @@ from cryptolake.stopwatch import Stopwatch
 from cryptolake.stream import checkpoint_folder, start_stream
 from gold import tables as gold_tables
 from lakehouse.errors import CryptolakeError
-from lakehouse.lake import Lake, lake_folder
+from lakehouse.home import lake_folder
+from lakehouse.lake import Lake
 from lakehouse.lock import OwnerLock
 from lakehouse.session import spark_session
 from lakehouse.settings import Settings

@@ -10,7 +10,7 @@ import pyarrow as pa
 from deltalake import DeltaTable, QueryBuilder
 from deltalake.exceptions import DeltaError
 
-from lakehouse.lake import lake_folder
+from lakehouse.home import lake_folder
 from lakehouse.settings import Settings
 
 Rows = list[dict[str, Any]]

@@ -20,7 +20,7 @@ from ulid import ULID
 from cryptolake.process_id import ProcessId, own_process_id
 from cryptolake.run_files import read_json, write_json
 from lakehouse.errors import CryptolakeError
-from lakehouse.lake import lake_folder
+from lakehouse.home import lake_folder
 from lakehouse.settings import Settings
 
 log = logging.getLogger(__name__)

@@ -1,4 +1,4 @@
-"""A home holds simulated data or real data, never both, and says which."""
+"""A home: where its tables are, and that it holds simulated data or real data, never both, and says which."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import ipaddress
 import json
 import os
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -13,6 +14,11 @@ from lakehouse.errors import CryptolakeError
 from lakehouse.settings import Settings
 
 Kind = Literal["simulated", "real"]
+
+
+def lake_folder(settings: Settings) -> Path:
+    """The folder that holds the local tables."""
+    return settings.home.resolve() / "lake"
 
 
 def is_loopback(url: str) -> bool:

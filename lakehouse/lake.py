@@ -16,6 +16,7 @@ from pyspark.sql import functions as f
 
 from lakehouse.arrow import contract_schema, frame_of
 from lakehouse.ddl import add_columns_statement, create_statement
+from lakehouse.home import lake_folder
 from lakehouse.marks import Marks, note_of
 from lakehouse.settings import Settings
 from lakehouse.table import Table
@@ -271,11 +272,6 @@ class Lake:
         if self._catalog:
             return CatalogTableState(lambda: self.spark, self.identifier(table))
         return LocalTableState(self.path(table))
-
-
-def lake_folder(settings: Settings) -> Path:
-    """The folder that holds the local tables."""
-    return settings.home.resolve() / "lake"
 
 
 def _at_least(stored: int | None, wanted: int) -> bool:

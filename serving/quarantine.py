@@ -12,7 +12,7 @@ import pyarrow as pa
 from deltalake import DeltaTable
 
 from lakehouse.errors import CryptolakeError
-from lakehouse.lake import lake_folder
+from lakehouse.home import lake_folder
 from lakehouse.printable import printable
 from lakehouse.settings import Settings
 from silver.replay import STILL_BAD

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 
 from lakehouse.errors import CryptolakeError
-from lakehouse.lake import lake_folder
+from lakehouse.home import lake_folder
 from lakehouse.printable import printable
 from lakehouse.settings import Settings
 from serving.catalog import TABLES, VIEWS, schemas

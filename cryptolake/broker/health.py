@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import socket
 
-from kafka.admin import KafkaAdminClient
-from kafka.errors import KafkaError
-
 from cryptolake.broker.ports import LOOPBACK
 
 
 def is_healthy(port: int, cluster_id: str | None, timeout_ms: int = 5_000) -> bool:
     """Say whether the local broker on this port serves the metadata of this cluster, its broker in service."""
+    from kafka.admin import KafkaAdminClient  # half a cpu-s that those who only look for a broker are spared
+    from kafka.errors import KafkaError
+
     try:
         # The admin client would log a connection error for every look at a port that is not open yet.
         socket.create_connection((LOOPBACK, port), timeout=1).close()

@@ -56,6 +56,7 @@ def run_demo(settings: Settings, *, seconds: float | None, retrain: bool, consol
     lag = Lag(settings, settings.demo.read_every_s)
     with stop_on_signals() as stop:
         supervisor.start()
+        supervisor.tick()
         lag.start()
         course = Course(settings, supervisor, later, retrain=retrain)
         try:

@@ -7,12 +7,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from bronze.venues import SOURCES
-from cryptolake.reader import LakeReader, Rows
 from cryptolake.run_files import read_json, run_file
 from lakehouse.settings import Settings
+
+if TYPE_CHECKING:
+    from cryptolake.reader import Rows
 
 T = TypeVar("T")
 
@@ -125,6 +127,8 @@ class SnapshotReader:
     """
 
     def __init__(self, settings: Settings) -> None:
+        from cryptolake.reader import LakeReader  # Arrow: as long as all else of the demo, which starts processes first
+
         self._settings = settings
         self._reader = LakeReader(settings)
         self._kept: dict[str, tuple[object, Any]] = {}

@@ -17,7 +17,7 @@ from cryptolake.quality.suite import Suite, Verdict
 from cryptolake.quality.text import plain
 from cryptolake.reader import LakeReader
 from lakehouse.errors import CryptolakeError
-from lakehouse.lake import lake_folder
+from lakehouse.home import lake_folder
 from lakehouse.settings import Settings
 from silver.rules import Rules, TableRules
 

@@ -14,7 +14,7 @@ from cryptolake.quality.check import QualityRun
 from cryptolake.waiting import wait_until
 from lakehouse.arrow import contract_schema
 from lakehouse.errors import LakeLockedError
-from lakehouse.lake import lake_folder
+from lakehouse.home import lake_folder
 from lakehouse.settings import Settings
 from silver.tables import QUALITY_RESULTS
 

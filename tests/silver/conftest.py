@@ -10,7 +10,8 @@ import pytest
 from bronze_frames import Bronze, create_tables
 from pyspark.sql import SparkSession
 
-from lakehouse.lake import Lake, lake_folder
+from lakehouse.home import lake_folder
+from lakehouse.lake import Lake
 from lakehouse.settings import Settings, load_settings
 
 

@@ -17,7 +17,8 @@ from crash_points import ALL_CRASHES, SEED, drawn_points
 from deltalake import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
 
-from lakehouse.lake import Lake, lake_folder
+from lakehouse.home import lake_folder
+from lakehouse.lake import Lake
 from lakehouse.settings import load_settings
 from lakehouse.table import Table
 from silver import settle as settle_module

@@ -19,7 +19,8 @@ import silver.parse
 import silver.quality
 import silver.replay
 import silver.venues.binance
-from lakehouse.lake import Lake, lake_folder
+from lakehouse.home import lake_folder
+from lakehouse.lake import Lake
 from lakehouse.settings import Settings, load_settings
 from silver.replay import Replay
 from silver.rows import Frame
