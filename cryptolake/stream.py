@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-
-from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql.streaming.query import StreamingQuery
+from typing import TYPE_CHECKING
 
 from lakehouse.settings import Settings
+
+if TYPE_CHECKING:  # the demo's console, too, wants to know where the checkpoint is
+    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql.streaming.query import StreamingQuery
 
 # <venue>.<channel>; other topics of a shared cluster are not ours.
 TOPIC_PATTERN = r"(binance|bybit-[a-z]+|coincap(-[a-z0-9]+)?|coingecko)\.[a-z_0-9]+"
