@@ -75,8 +75,7 @@ class Environment:
             pip = [str(self.python), "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
             _run([*pip, "--require-hashes", "--only-binary=:all:", f"--requirement={requirements / 'uv.lock'}"], failed)
         say(f"installing the packages of {lock}.lock (a first time takes minutes)")
-        # Where PYTHONDONTWRITEBYTECODE is set, as in many containers, every process compiled all it imports: MLflow 8 s.
-        sync = [str(self._uv), "pip", "sync", "--compile-bytecode", "--require-hashes", f"--python={self.python}"]
+        sync = [str(self._uv), "pip", "sync", "--require-hashes", f"--python={self.python}"]
         # The few packages that come as source are built with hash-checked tools too.
         sync += [f"--build-constraints={requirements / 'build.lock'}"]
         _run([*sync, str(requirements / f"{lock}.lock"), str(requirements / "uv.lock")], failed)
@@ -89,10 +88,7 @@ class Environment:
         """
         say("installing the project in place")
         editable = [str(self._uv), "pip", "install", f"--python={self.python}", "--no-deps", "--no-build-isolation"]
-        failed = "The project could not be installed"
-        _run([*editable, "--offline", "--quiet", "--editable", str(self._root)], failed)
-        packages = sorted(str(file.parent) for file in self._root.glob("*/__init__.py"))
-        _run([str(self.python), "-m", "compileall", "-q", *packages], failed)
+        _run([*editable, "--offline", "--quiet", "--editable", str(self._root)], "The project could not be installed")
 
     def compile_programs(self) -> None:
         """Keep the bytecode of what runs.
