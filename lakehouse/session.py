@@ -26,6 +26,7 @@ HOT_PATH_CONF: Mapping[str, str] = {
     "spark.databricks.delta.properties.defaults.checkpointInterval": "100",
     "spark.databricks.delta.properties.defaults.enableDeletionVectors": "false",
     "spark.databricks.delta.writeChecksumFile.enabled": "false",
+    "spark.databricks.delta.incrementalCommit.enabled": "false",  # works out what only such a file would hold
     "spark.hadoop.fs.file.impl": "org.apache.hadoop.fs.RawLocalFileSystem",
     "spark.hadoop.fs.AbstractFileSystem.file.impl": "org.apache.hadoop.fs.local.RawLocalFs",
     "spark.ui.enabled": "false",
@@ -62,7 +63,8 @@ def spark_session(settings: Settings, extra: Mapping[str, str] | None = None) ->
     builder = (
         SparkSession.builder.appName("cryptolake")
         .master(settings.spark.master)
-        .config("spark.jars", ",".join(str(jar) for jar in jar_paths("spark")))
+        # In front of Spark's 287 jars, in all of which `spark.jars` would look first for each of Delta's classes.
+        .config("spark.driver.extraClassPath", os.pathsep.join(str(jar) for jar in jar_paths("spark")))
         .config("spark.driver.memory", settings.spark.driver_memory)
         .config(
             "spark.driver.extraJavaOptions",
