@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+from deltalake import CommitProperties, DeltaTable, write_deltalake
 from pyspark.sql.pandas.types import to_arrow_schema
 
 from bronze.tables import FRAMES
+from lakehouse.marks import note_of
 from lakehouse.table import Table
+from lakehouse.table_state import local_marks
 from silver.quality import RULE_VERSION
 from silver.tables import (
     CANDLES,
@@ -301,22 +303,23 @@ class HandLake:
         self.append(FIVE_MINUTE_BARS, self.windows, self.windows_mark(1))
         self.append(SIX_MINUTE_TRENDS, self.trends, *(self.aggregate_mark(table, 1) for table in (TRADES, CANDLES)))
 
-    def append(self, table: Table, rows: Iterable[Row], *marks: Transaction) -> None:
+    def append(self, table: Table, rows: Iterable[Row], *marks: tuple[str, int]) -> None:
+        held = dict(local_marks(DeltaTable(str(self.path(table)))))
         write_deltalake(
             str(self.path(table)),
             pa.Table.from_pylist(list(rows), schema=schema_of(table)),
             mode="append",
-            commit_properties=CommitProperties(app_transactions=list(marks)) if marks else None,
+            commit_properties=CommitProperties(custom_metadata={"userMetadata": note_of(held | dict(marks))}),
         )
 
-    def refine_mark(self, table: Table, version: int) -> Transaction:
-        return Transaction(f"{table.name}/refine/{self.table_id(FRAMES)}", version)
+    def refine_mark(self, table: Table, version: int) -> tuple[str, int]:
+        return (f"{table.name}/refine/{self.table_id(FRAMES)}", version)
 
-    def aggregate_mark(self, source: Table, version: int) -> Transaction:
-        return Transaction(f"{SIX_MINUTE_TRENDS.name}/aggregate/{self.table_id(source)}", version)
+    def aggregate_mark(self, source: Table, version: int) -> tuple[str, int]:
+        return (f"{SIX_MINUTE_TRENDS.name}/aggregate/{self.table_id(source)}", version)
 
-    def windows_mark(self, version: int) -> Transaction:
-        return Transaction(f"{FIVE_MINUTE_BARS.name}/aggregate/{self.table_id(ONE_MINUTE_BARS)}", version)
+    def windows_mark(self, version: int) -> tuple[str, int]:
+        return (f"{FIVE_MINUTE_BARS.name}/aggregate/{self.table_id(ONE_MINUTE_BARS)}", version)
 
     def table_id(self, table: Table) -> str:
         return str(DeltaTable(str(self.path(table))).metadata().id)

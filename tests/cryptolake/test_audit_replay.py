@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from deltalake import Transaction
 from lake_by_hand import START_US, HandLake, Row, binance_frame
 
 from cryptolake.audit.quarantine import RULE_VERSION
@@ -122,10 +121,10 @@ def test_a_replay_that_was_cut_off_is_noted_until_it_is_finished(lake: HandLake)
     lake.aggregate()
     lake.write()
     quarantine_id = lake.table_id(QUARANTINE)
-    lake.append(TRADES, [], Transaction(f"{TRADES.name}/replay/{quarantine_id}", 7))
+    lake.append(TRADES, [], (f"{TRADES.name}/replay/{quarantine_id}", 7))
     results = {result.name: result for result in audit(load_settings(home=lake.home))}
     assert all(result.passed for result in results.values())
     assert "1 of a replay that is not finished" in results["silver.trades complete"].note
-    lake.append(QUARANTINE, [], Transaction(f"{QUARANTINE.name}/replay/{quarantine_id}", 7))
+    lake.append(QUARANTINE, [], (f"{QUARANTINE.name}/replay/{quarantine_id}", 7))
     results = {result.name: result for result in audit(load_settings(home=lake.home))}
     assert not results["silver.trades complete"].passed
