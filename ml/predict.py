@@ -117,8 +117,10 @@ class Predict:
         """Read what an earlier process knew: each venue's newest minute, and the rows that are still pending."""
         ends = self._lake.read(ONE_MINUTE_BARS).groupBy("venue").agg(f.max("minute").alias("minute"))
         self._newest = {row["venue"]: row["minute"] for row in ends.toArrow().to_pylist()}
-        pending = self._lake.read(PREDICTIONS).where(f.col("label_status") == PENDING)
-        self._pending = pending.toArrow().to_pylist()
+        self._pending = []
+        if not self._lake.is_empty(PREDICTIONS):
+            pending = self._lake.read(PREDICTIONS).where(f.col("label_status") == PENDING)
+            self._pending = pending.toArrow().to_pylist()
 
     def _recent_bars(self) -> pa.Table:
         """The bars that features of the last minutes, and the outcomes of pending rows, are made of."""
@@ -162,6 +164,8 @@ class Predict:
         """The minutes that have a prediction of this version already, as far back as any could be asked for."""
         model = champion.registered
         oldest = min(self._newest.values()) - self._back
+        if self._predicted is None and self._lake.is_empty(PREDICTIONS):
+            self._predicted = (model.version, set())
         if self._predicted is None or self._predicted[0] != model.version:
             there = self._lake.read(PREDICTIONS).where(
                 (f.col("model_name") == model.name)

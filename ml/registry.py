@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import tempfile
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -52,11 +53,16 @@ class Registry:
         self._folder = settings.home.resolve() / "mlflow"
         self._uri = settings.mlflow.tracking_uri or f"sqlite:///{self._folder / 'mlflow.db'}"
         self._client: Any = None
+        self._connecting = threading.Lock()
 
     @property
     def tracking_uri(self) -> str:
         """Where the runs are, e.g. for `mlflow ui --backend-store-uri`."""
         return self._uri
+
+    def prepare(self) -> None:
+        """Import MLflow and make its database where there is none: ten seconds that another thread can spend."""
+        self._connected()
 
     def champion(self, name: str) -> RegisteredModel | None:
         """The version that has the alias champion; None when there is none yet."""
@@ -134,17 +140,21 @@ class Registry:
         return str(client.create_experiment(name, artifact_location=location))
 
     def _connected(self) -> Any:
-        if self._client is None:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            # Before the import, which reads them.
-            os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-            os.environ.setdefault("DO_NOT_TRACK", "true")
-            import mlflow.spark
+        with self._connecting:
+            if self._client is None:
+                self._client = self._connect()
+            return self._client
 
-            for chatty in ("mlflow", "alembic"):
-                logging.getLogger(chatty).setLevel(logging.WARNING)
-            self._client = mlflow.MlflowClient(tracking_uri=self._uri, registry_uri=self._uri)
-        return self._client
+    def _connect(self) -> Any:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        # Before the import, which reads them.
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        os.environ.setdefault("DO_NOT_TRACK", "true")
+        import mlflow.spark
+
+        for chatty in ("mlflow", "alembic"):
+            logging.getLogger(chatty).setLevel(logging.WARNING)
+        return mlflow.MlflowClient(tracking_uri=self._uri, registry_uri=self._uri)
 
     def _scratch(self) -> Path:
         folder = self._settings.home.resolve() / "tmp"

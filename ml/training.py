@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -100,43 +101,63 @@ def train(lake: Lake, settings: Settings) -> TrainingReport:
     started = time.monotonic()
     # A session of its own: the batches' confs of a MERGE at work must not reach these writes.
     lake = lake.on(lake.spark.newSession())
-    pipeline = untrained(settings.ml)
-    bars, split = _bars_and_split(lake, settings.ml)
-    rows = _rows(bars, split, settings.ml).persist()
+    registry = Registry(settings)
+    with ThreadPoolExecutor(1) as beside:
+        prepared = beside.submit(registry.prepare)
+        trained = _trained(lake, settings.ml)
+        prepared.result()
+    registered = registry.register(
+        trained.model,
+        settings.ml.model_name,
+        inputs=FEATURES,
+        params=settings.ml.model_dump() | {"train_rows": trained.rows, "cutoff_s": trained.split.cutoff_s},
+        metrics=_metrics(trained.scores),
+        tags={
+            "majority": trained.majority,
+            "train_up_share": repr(trained.up_share),
+            "horizon_s": str(settings.ml.horizon_s),
+            "features": ",".join(FEATURES),
+        },
+    )
+    _store(lake, registered, trained.scores)
+    return TrainingReport(
+        model=registered,
+        train_rows=trained.rows,
+        train_ties=trained.ties,
+        train_up_share=trained.up_share,
+        majority=trained.majority,
+        cutoff=datetime.fromtimestamp(trained.split.cutoff_s, UTC),
+        scores=trained.scores,
+        seconds=time.monotonic() - started,
+    )
+
+
+@dataclass(frozen=True)
+class _Trained:
+    model: PipelineModel
+    split: TimeSplit
+    rows: int
+    ties: int
+    up_share: float
+    majority: str
+    scores: Sequence[Score]
+
+
+def _trained(lake: Lake, settings: MlSettings) -> _Trained:
+    pipeline = untrained(settings)
+    bars, split = _bars_and_split(lake, settings)
+    rows = _rows(bars, split, settings).persist()
     try:
         counts = {(r["slice"], r["move"]): r["count"] for r in rows.groupBy("slice", "move").count().collect()}
-        _check(counts, settings.ml)
+        _check(counts, settings)
         up, down = counts.get((_TRAIN, UP), 0), counts.get((_TRAIN, DOWN), 0)
         majority, up_share = baselines.majority(up, down), up / (up + down)
         model = pipeline.fit(rows.where((f.col("slice") == _TRAIN) & f.col("label").isNotNull()))
         tested = _predicted(model, rows.where(f.col("slice") == _TEST), majority)
     finally:
         rows.unpersist()
-    scores = score(tested, train_up_share=up_share, horizon_s=settings.ml.horizon_s)
-    registered = Registry(settings).register(
-        model,
-        settings.ml.model_name,
-        inputs=FEATURES,
-        params=settings.ml.model_dump() | {"train_rows": up + down, "cutoff_s": split.cutoff_s},
-        metrics=_metrics(scores),
-        tags={
-            "majority": majority,
-            "train_up_share": repr(up_share),
-            "horizon_s": str(settings.ml.horizon_s),
-            "features": ",".join(FEATURES),
-        },
-    )
-    _store(lake, registered, scores)
-    return TrainingReport(
-        model=registered,
-        train_rows=up + down,
-        train_ties=counts.get((_TRAIN, "flat"), 0),
-        train_up_share=up_share,
-        majority=majority,
-        cutoff=datetime.fromtimestamp(split.cutoff_s, UTC),
-        scores=scores,
-        seconds=time.monotonic() - started,
-    )
+    scores = score(tested, train_up_share=up_share, horizon_s=settings.horizon_s)
+    return _Trained(model, split, up + down, counts.get((_TRAIN, "flat"), 0), up_share, majority, scores)
 
 
 def _bars_and_split(lake: Lake, settings: MlSettings) -> tuple[DataFrame, TimeSplit]:
