@@ -34,6 +34,7 @@ HOT_PATH_CONF: Mapping[str, str] = {
     "spark.driver.host": "127.0.0.1",
     "spark.driver.bindAddress": "127.0.0.1",
     "spark.sql.execution.arrow.pyspark.enabled": "true",
+    "spark.sql.execution.arrow.localRelationThreshold": "256k",  # above it the optimizer works out rows, one by one
     "spark.cleaner.periodicGC.interval": "10min",
     # What every column costs beyond its one call to the JVM: its call site is looked up, set and cleared.
     "spark.python.sql.dataFrameDebugging.enabled": "false",
