@@ -110,8 +110,9 @@ def spans(starts_us: Collection[int], limit: int, length_us: int = MINUTE_US) ->
 def _settle_bars(lake: Lake, keys: Collection[BarKey]) -> list[BarKey]:
     where = spans({key.minute_us for key in keys}, lake.settings.lake.settle_ranges)
     candles = lake.rows_between(CANDLES, "minute", _times(where))
-    # Most candles are of the time before we listened: days of them, which no trade has to be compared with.
-    since = _first_traded_minute(lake)
+    # Most candles are of the time before we listened: days of them, which no trade has to be compared with. Where there
+    # are none, the files of the trades need not be looked through to know that.
+    since = _first_traded_minute(lake) if candles.num_rows else _EPOCH
     traded, before = [key for key in keys if key.minute >= since], candles.filter(pc.field("minute") < since)
     parts = [_traded_bars(lake, traded, candles.filter(pc.field("minute") >= since))] if traded else []
     if before.num_rows or not parts:
