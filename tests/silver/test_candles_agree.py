@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 from corpus import mutations
 from corpus.cases import CASES, SOURCES
+from damage import beside
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from malformed import KLINE, RECEIVED_US, klines
@@ -60,17 +61,6 @@ def bodies(draw: st.DrawFn) -> Frame:
     return replace(klines(), payload=json.dumps(rows, separators=(",", ":")).encode())
 
 
-@st.composite
-def beside(draw: st.DrawFn) -> Frame:
-    """A canonical body with a few of its bytes replaced, taken out, or doubled."""
-    frame = draw(bodies())
-    payload = bytearray(frame.payload)
-    for _ in range(draw(st.integers(1, 3))):
-        place = draw(st.integers(0, len(payload) - 1))
-        payload[place : place + draw(st.integers(0, 2))] = draw(st.sampled_from(_BYTES))
-    return replace(frame, payload=bytes(payload))
-
-
 def assert_agrees(frame: Frame) -> None:
     found = read_at_once(frame)
     assert found is None or found == parse_frame(frame)
@@ -83,7 +73,7 @@ def test_a_canonical_body_is_read_at_once(frame: Frame) -> None:
 
 
 @settings(deadline=None)
-@given(beside() | mutations.frames(_KLINES))
+@given(beside(bodies(), _BYTES, 2) | mutations.frames(_KLINES))
 def test_a_body_beside_it_is_never_read_otherwise(frame: Frame) -> None:
     assert_agrees(frame)
 
