@@ -1,4 +1,4 @@
-"""The websockets of one venue, and the refill beside them: every frame into the spool, every loss recorded."""
+"""One venue's websockets, and what fetches the rest beside them: every frame into the spool, every loss recorded."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from bronze.feed import Feed
 from bronze.frames import framed
 from bronze.record import Record
 from bronze.spool import Spool
-from bronze.venues.protocol import DATA_CHANNELS, GAP, OVERSIZE, Envelope, FeedSpec, Refill, Venue
+from bronze.venues.protocol import DATA_CHANNELS, GAP, OVERSIZE, Beside, Envelope, FeedSpec, Venue
 from lakehouse.settings import Settings
 
-_REFILL_END_S = 0.5
+_BESIDE_END_S = 0.5
 log = logging.getLogger(__name__)
 
 
@@ -36,6 +36,8 @@ class Streams:
         self._settings = settings
         self._ending = threading.Event()
         self._refill = venue.refill(spool, settings, self._ending)
+        listing = venue.listing(spool, settings, self._ending)
+        self._beside: list[Beside] = [part for part in (self._refill, listing) if part is not None]
         self._feeds = [
             Feed(spec, self._connect, spool.has_room, settings.collector, overlap=venue.has_keys)
             for spec in venue.feeds(settings)
@@ -48,13 +50,13 @@ class Streams:
     @property
     def error(self) -> BaseException | None:
         """What a part of it failed with for good."""
-        parts: list[Refill | Feed] = [*([self._refill] if self._refill else []), *self._feeds]
+        parts: list[Beside | Feed] = [*self._beside, *self._feeds]
         return next((part.error for part in parts if part.error is not None), None)
 
     def start(self) -> None:
         """Connect."""
-        if self._refill is not None:
-            self._refill.start()
+        for part in self._beside:
+            part.start()
         for feed in self._feeds:
             feed.start()
 
@@ -65,8 +67,8 @@ class Streams:
         for feed in self._feeds:
             feed.join(3 * self._settings.collector.close_timeout_s)
         self._ending.set()
-        if self._refill is not None:
-            self._refill.join(_REFILL_END_S)
+        for part in self._beside:
+            part.join(_BESIDE_END_S)
 
     def status(self) -> dict[str, Any]:
         """What there is to tell of the venue."""

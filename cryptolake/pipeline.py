@@ -36,6 +36,7 @@ from silver import tables as silver_tables
 from silver.aggregate import Aggregate
 from silver.refine import Refine
 from silver.selection import Selection
+from silver.symbol_table import seed
 
 log = logging.getLogger(__name__)
 _TICK_S = 0.5
@@ -91,6 +92,7 @@ class Pipeline:
 
     def drain(self) -> None:
         """Carry on what a crash left between two tables, before the stream begins."""
+        seed(self._lake)
         self._refine.drain()
         self._aggregate.drain()
         self._predict.drain()
@@ -239,6 +241,7 @@ def run_step(name: str, settings: Settings, bootstrap_servers: Callable[[], str]
             aggregate.close_all()
             return consumed
         if name == "refine":
+            seed(lake)
             refine = Refine(lake)
             consumed = refine.drain()
             refine.on_timer(time.time())

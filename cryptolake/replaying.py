@@ -11,6 +11,7 @@ from silver.aggregate import Aggregate
 from silver.refine import Refine
 from silver.replay import Replay
 from silver.selection import Selection
+from silver.symbol_table import seed
 
 
 def replay_groups(
@@ -36,6 +37,7 @@ def replay_groups(
 
 def replay_alone(lake: Lake, selection: Selection) -> Counter[str]:
     """Replay where no pipeline runs, and settle the minutes that this corrects; predictions come with the next run."""
+    seed(lake)
     # What a crash has cut off comes first: a row that refine has yet to write is not lost.
     Refine(lake).drain()
     told = replay_groups(lake, selection)

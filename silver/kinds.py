@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from lakehouse.table import Table
-from silver.tables import CANDLES, GAPS, PRICES, TICKERS, TRADES
+from silver.tables import CANDLES, GAPS, PRICES, SYMBOLS, TICKERS, TRADES
 
 FROM_FRAME = ("topic_id", "topic", "partition", "offset", "venue", "session_id", "sequence", "received_at", "origin")
 
@@ -85,6 +85,14 @@ PRICE = RowKind(
     time="updated_at",
     fault="after_prices_commit",
 )
+SYMBOL = RowKind(
+    "symbol",
+    SYMBOLS,
+    key=SYMBOLS.key,
+    values=("base", "quote"),
+    time="since",
+    fault="after_symbols_commit",
+)
 TRADE = RowKind(
     "trade",
     TRADES,
@@ -96,5 +104,5 @@ TRADE = RowKind(
 
 # In the order of their writes. Trades, whose canonical frames have a fast path of their own, are written last, behind
 # the quarantine: the mark they leave is that of refine.
-BESIDE_TRADES = (GAP, CANDLE, TICKER, PRICE)
+BESIDE_TRADES = (GAP, CANDLE, TICKER, PRICE, SYMBOL)
 ROW_KINDS = (*BESIDE_TRADES, TRADE)

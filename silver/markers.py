@@ -7,7 +7,6 @@ from typing import Any
 from silver.fields import Fields
 from silver.quality import FUTURE_US
 from silver.rows import WHOLE_FRAME, Frame, Gap, LostIds, ParsedRow, Rejected
-from silver.symbols import load_symbols
 from silver.venues.registry import venue_named
 
 _UNRECOVERABLE = "unrecoverable"
@@ -20,7 +19,7 @@ def parse_gap(frame: Frame, value: Any) -> list[ParsedRow]:
     fields = Fields(value, frame.received_us)
     kinds = ("disconnect", _UNRECOVERABLE) if frame.venue == "binance" else ("disconnect",)
     if fields.one_of("kind", kinds) == _UNRECOVERABLE:
-        return [_lost_ids(fields)]
+        return [_lost_ids(frame, fields)]
     symbol = _symbol(frame, fields) if "symbol" in value else "*"
     return [_disconnect(fields, symbol, frame.received_us)]
 
@@ -40,16 +39,20 @@ def _disconnect(fields: Fields, symbol: str | None, received_us: int | None) -> 
 
 def _symbol(frame: Frame, fields: Fields) -> str | None:
     name, venue = fields.text("symbol"), venue_named(str(frame.venue))
-    pair = venue.pair_of(name) if name is not None and venue is not None and venue.pair_of is not None else None
+    pair = (
+        venue.pair_of(frame.symbols, name)
+        if name is not None and venue is not None and venue.pair_of is not None
+        else None
+    )
     if name is not None and pair is None:
         fields.reasons.append("unknown_symbol")
     return pair.symbol if pair else None
 
 
-def _lost_ids(fields: Fields) -> ParsedRow:
+def _lost_ids(frame: Frame, fields: Fields) -> ParsedRow:
     """Read `{"kind":"unrecoverable","symbol":str,"from_id":int,"to_id":int}`, the symbol as Binance writes it."""
     venue_symbol = fields.text("symbol")
-    pair = load_symbols().of_binance(venue_symbol) if venue_symbol is not None else None
+    pair = frame.symbols.of_binance(venue_symbol) if venue_symbol is not None else None
     if venue_symbol is not None and pair is None:
         fields.reasons.append("unknown_symbol")
     from_id, to_id = fields.integer("from_id"), fields.integer("to_id")

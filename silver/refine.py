@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from functools import reduce
 from typing import NamedTuple
 
@@ -17,13 +17,15 @@ from lakehouse.table import Table
 from silver.copies import CONFLICT, NEW, SAME, VERDICT, conflicts, judge_copies
 from silver.high_water import HighWater, Span
 from silver.id_gaps import IdGaps
-from silver.kinds import BESIDE_TRADES, CANDLE, ROW_KINDS, TRADE, RowKind
+from silver.kinds import BESIDE_TRADES, CANDLE, ROW_KINDS, SYMBOL, TRADE, RowKind
 from silver.parse import GAP_CHANNEL, parse_frame
 from silver.quality import RULE_VERSION
-from silver.rows import Frame, LostIds, Rejected
-from silver.strict import FRAME_ID, KIND, parse_strictly, rejected_rows, rows_of_kind
+from silver.rows import LostIds, Rejected
+from silver.strict import FRAME_ID, KIND, PARSER_TAKES, frame_of, parse_strictly, rejected_rows, rows_of_kind
 from silver.survey import survey
-from silver.tables import QUARANTINE, TRADES
+from silver.symbol_table import listed_symbols
+from silver.symbols import Symbols
+from silver.tables import QUARANTINE, SYMBOLS, TRADES
 from silver.trades import CONTROL_ROUTE, ROUTE, STRICT_ROUTE, TRADE_ROUTE, canonical_trades, route_frames
 
 
@@ -68,6 +70,7 @@ class Refine:
         self._lake = lake
         self._high_water = HighWater()
         self._id_gaps = IdGaps(lake.settings.lake.gap_open_s)
+        self._symbols: Symbols | None = None
 
     def run(self, frames: DataFrame, version: int) -> Refined:
         """Refine one batch.
@@ -77,7 +80,7 @@ class Refine:
             version: the newest version of bronze.frames among them; every write is done once for it.
         """
         self._refresh()
-        batch = _Batch(self._lake, self._high_water, frames)
+        batch = _Batch(self._lake, self._high_water, frames, self._names(frames, version))
         try:
             return self._write(batch, version)
         except BaseException:
@@ -98,8 +101,9 @@ class Refine:
         return max(low - first, 0)
 
     def forget(self) -> None:
-        """Read anew what the tables say of ids: something else has written to them."""
+        """Read anew what the tables say of ids and names: something else has written to them."""
         self._high_water = HighWater()
+        self._symbols = None
 
     def on_timer(self, now_s: float) -> None:
         """Give rows to the holes that have lasted by now (UTC, seconds): a venue that fell silent calls nobody."""
@@ -119,6 +123,8 @@ class Refine:
             kind: self._append(kind.table, rows, counts[kind.plural], version, kind.fault)
             for kind, rows in beside.items()
         }
+        if beside[SYMBOL] is not None:
+            self._symbols = None
         self._id_gaps.take(batch.spans, batch.trades, batch.lost_ids())
         self._id_gaps.write_found(self._lake, batch.newest_us)
         self._append(QUARANTINE, quarantine, counts["quarantined"], version, "after_quarantine_commit")
@@ -136,6 +142,13 @@ class Refine:
         written = self._lake.append(table, files, Txn(self._app_id(table), version))
         fault_point(fault)
         return written
+
+    def _names(self, frames: DataFrame, version: int) -> Symbols:
+        """What names stand for: what a batch says of them counts from the next one on, also when it is done again."""
+        if self._symbols is None and self._mark(SYMBOLS) >= version:
+            return listed_symbols(self._lake, but=frames)
+        self._symbols = self._symbols or listed_symbols(self._lake)
+        return self._symbols
 
     def _refresh(self) -> None:
         stored = self._high_water.refresh(self._lake)
@@ -175,7 +188,7 @@ class Refine:
 class _Batch:
     """One batch on its way: what its rows are, judged against what the tables hold before any write."""
 
-    def __init__(self, lake: Lake, high_water: HighWater, frames: DataFrame) -> None:
+    def __init__(self, lake: Lake, high_water: HighWater, frames: DataFrame, symbols: Symbols) -> None:
         self._lake = lake
         self._high_water = high_water
         self._conflicts: list[DataFrame] = []
@@ -183,8 +196,9 @@ class _Batch:
         self.spans: list[Span] = []
         tables = [kind.plural for kind in ROW_KINDS]
         self.counts = dict.fromkeys(("frames", "control", *tables, "copies", "quarantined"), 0)
+        self._symbols = symbols
         self._frames = frames.drop(COMMIT_VERSION)
-        self._routed = self._keep(route_frames(self._frames))
+        self._routed = self._keep(route_frames(self._frames, symbols))
         found = survey(self._routed)
         self.spans, self.newest_us = found.spans, found.newest_us
         self.counts["frames"] = sum(found.routes.values())
@@ -193,7 +207,7 @@ class _Batch:
         self._strict: DataFrame | None = None
         self._kinds: dict[str, _Found] = {}
         if found.routes.get(STRICT_ROUTE):
-            self._strict = self._keep(parse_strictly(self._routed.where(f.col(ROUTE) == STRICT_ROUTE)))
+            self._strict = self._keep(parse_strictly(self._routed.where(f.col(ROUTE) == STRICT_ROUTE), symbols))
             self._kinds = _kinds_found(self._strict)
 
     def release(self) -> None:
@@ -231,9 +245,10 @@ class _Batch:
         if LostIds.kind not in self._kinds:
             return []
         markers = self._routed.where((f.col(ROUTE) == STRICT_ROUTE) & (f.col("channel") == GAP_CHANNEL))
-        names = [field.name for field in fields(Frame)]
-        taken = markers.withColumn("received_us", f.unix_micros("received_at")).select(*names).collect()
-        rows = [(row["venue"], parsed) for row in taken for parsed in parse_frame(Frame(*row))]
+        taken = markers.select(*PARSER_TAKES).withColumn("received_at", f.unix_micros("received_at")).collect()
+        rows = [
+            (row["venue"], parsed) for row in taken for parsed in parse_frame(frame_of(row.asDict(), self._symbols))
+        ]
         return [(venue, parsed) for venue, parsed in rows if isinstance(parsed, LostIds)]
 
     def quarantine(self) -> DataFrame | None:

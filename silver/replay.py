@@ -28,6 +28,8 @@ from silver.rows import WHOLE_FRAME, Rejected
 from silver.selection import Selection
 from silver.strict import KIND, SCHEMA, parsed_rows, rows_of_kind
 from silver.survey import survey
+from silver.symbol_table import listed_symbols
+from silver.symbols import Symbols
 from silver.tables import QUARANTINE
 from silver.trades import ROUTE, TRADE_ROUTE
 
@@ -116,7 +118,8 @@ class Replay:
             how many rows have which outcome, and how many of them were `marked` anew.
         """
         number = 1 + max(self._mark(table) for table in self.writes)
-        tried = [_Tried(row, _own_rows(row)) for row in rows]
+        symbols = listed_symbols(self._lake)
+        tried = [_Tried(row, _own_rows(row, symbols)) for row in rows]
         found = self._insert([parsed for each in tried for parsed in each.parsed], number)
         for each in tried:
             each.outcomes = [found.get(_place(parsed), REJECTED) for parsed in each.parsed]
@@ -221,9 +224,9 @@ class Replay:
         return self._lake.app_id(target, self.name, QUARANTINE)
 
 
-def _own_rows(quarantined: Row) -> list[Row]:
+def _own_rows(quarantined: Row, symbols: Symbols) -> list[Row]:
     """Parse the frame anew and take the rows that were quarantined: all of it, or its one row."""
-    parsed = list(parsed_rows(quarantined))
+    parsed = list(parsed_rows(quarantined, symbols))
     if quarantined["row"] == WHOLE_FRAME:
         return parsed
     return [row for row in parsed if row["row"] in (quarantined["row"], WHOLE_FRAME)]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import ClassVar
+
+from silver.symbols import Symbols, load_symbols
 
 WHOLE_FRAME = -1
 
@@ -22,6 +24,7 @@ class Frame:
         received_us: when the collector received it (UTC, us).
         origin: stream, backfill or replay.
         payload: the frame's bytes.
+        symbols: what names stand for when it is parsed.
     """
 
     venue: str | None
@@ -32,6 +35,7 @@ class Frame:
     received_us: int | None
     origin: str | None
     payload: bytes
+    symbols: Symbols = field(default_factory=load_symbols, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -148,6 +152,20 @@ class Price:
 
 
 @dataclass(frozen=True)
+class SymbolName:
+    """What a venue says that a name of its own stands for; names as in silver.symbols, times in us UTC."""
+
+    kind: ClassVar[str] = "symbol"
+    row: int
+    venue_symbol: str
+    since: int
+    base: str
+    quote: str
+    symbol: str
+    source: str
+
+
+@dataclass(frozen=True)
 class Rejected:
     """A row that breaks rules: all of them that could be told."""
 
@@ -156,4 +174,4 @@ class Rejected:
     reasons: tuple[str, ...]
 
 
-ParsedRow = Trade | Candle | Ticker | Price | Gap | LostIds | Rejected
+ParsedRow = Trade | Candle | Ticker | Price | Gap | SymbolName | LostIds | Rejected

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -16,11 +17,13 @@ from silver.copies import ARRIVAL
 from silver.kinds import FROM_FRAME, ROW_KINDS, RowKind
 from silver.parse import canonical_rows, parse_frame
 from silver.rows import Frame, Rejected
+from silver.symbols import Symbols
 from silver.tables import TRADES
 
 KIND = "kind"
 FRAME_ID = ("topic_id", "topic", "partition", "offset")
-_PARSER_TAKES = ("venue", "channel", "key", "session_id", "sequence", "received_at", "origin", "payload")
+PARSER_TAKES = ("venue", "channel", "key", "session_id", "sequence", "received_at", "origin", "payload")
+_FIELD_OF = {"received_at": "received_us"}
 _ROWS_A_BATCH = 5_000
 
 
@@ -41,18 +44,19 @@ def _schema() -> StructType:
 SCHEMA = _schema()
 
 
-def parse_strictly(frames: DataFrame) -> DataFrame:
+def parse_strictly(frames: DataFrame, symbols: Symbols) -> DataFrame:
     """Run the strict parser on frames.
 
     Args:
         frames: at least the columns of a frame that name it and that the parser takes.
+        symbols: what names stand for.
 
     Returns:
         SCHEMA: one row for each parsed row, with `kind` (a name of silver.kinds, or rejected); the struct of that name
         holds its fields, all others are null.
     """
-    taken = frames.select(*FRAME_ID, *_PARSER_TAKES)
-    return taken.mapInArrow(parse_batches, SCHEMA)
+    taken = frames.select(*FRAME_ID, *PARSER_TAKES)
+    return taken.mapInArrow(partial(parse_batches, symbols), SCHEMA)
 
 
 def rows_of_kind(parsed: DataFrame, kind: RowKind) -> DataFrame:
@@ -72,10 +76,11 @@ def rejected_rows(parsed: DataFrame) -> DataFrame:
     return parsed.where(f.col(KIND) == Rejected.kind).select(*FRAME_ID, "row", "reasons")
 
 
-def parse_batches(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def parse_batches(symbols: Symbols, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """Run the strict parser on batches of frames; what is canonical is read at once, to the same rows.
 
     Args:
+        symbols: what names stand for.
         batches: the columns of a frame that name it and that the parser takes.
 
     Yields:
@@ -87,11 +92,11 @@ def parse_batches(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]
         received = batch.schema.get_field_index("received_at")
         as_us = pc.cast(batch.column(received), pa.int64())
         for place, record in enumerate(batch.set_column(received, "received_at", as_us).to_pylist()):
-            found = canonical_rows(_frame(record))
+            found = canonical_rows(frame_of(record, symbols))
             if found is not None:
                 yield _in_columns(batch.slice(place, 1), *found, schema)
                 continue
-            rows.extend(parsed_rows(record))
+            rows.extend(parsed_rows(record, symbols))
             if len(rows) >= _ROWS_A_BATCH:
                 yield pa.RecordBatch.from_pylist(rows, schema)
                 rows = []
@@ -112,23 +117,24 @@ def _in_columns(frame: pa.RecordBatch, kind: str, fields: Mapping[str, pa.Array]
     return pa.RecordBatch.from_arrays(filled, schema=schema)
 
 
-def parsed_rows(record: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+def frame_of(record: Mapping[str, Any], symbols: Symbols) -> Frame:
+    """Make what the strict parser takes of the columns PARSER_TAKES; `received_at` in us UTC."""
+    return Frame(**{_FIELD_OF.get(name, name): record[name] for name in PARSER_TAKES}, symbols=symbols)
+
+
+def parsed_rows(record: Mapping[str, Any], symbols: Symbols) -> Iterator[dict[str, Any]]:
     """Run the strict parser on one frame.
 
     Args:
         record: the columns of a frame that name it and that the parser takes; `received_at` in us UTC.
+        symbols: what names stand for.
 
     Yields:
         rows of SCHEMA, times in us UTC; what is null may be absent.
     """
-    frame = _frame(record)
     passed = {name: record[name] for name in FROM_FRAME}
-    for row in parse_frame(frame):
+    for row in parse_frame(frame_of(record, symbols)):
         if isinstance(row, Rejected):
             yield {**passed, "row": row.row, KIND: row.kind, "reasons": row.reasons}
         else:
             yield {**passed, "row": row.row, KIND: row.kind, row.kind: vars(row)}
-
-
-def _frame(record: Mapping[str, Any]) -> Frame:
-    return Frame(*(record[name] for name in _PARSER_TAKES))

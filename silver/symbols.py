@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib import resources
 
@@ -25,7 +25,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Symbols:
-    """The naming tables of conf/symbols.yml.
+    """The naming tables: what the venues have said of their symbols, else conf/symbols.yml.
 
     Args:
         binance_quotes: quote assets of Binance, longest first.
@@ -33,6 +33,7 @@ class Symbols:
         bybit_suffixes: quote asset by the ending of a name that does not show it.
         coincap_assets: ticker by CoinCap slug.
         coingecko_ids: ticker by CoinGecko id.
+        listed: pair by venue and its symbol, as the venue itself lists it.
     """
 
     binance_quotes: tuple[str, ...]
@@ -40,14 +41,24 @@ class Symbols:
     bybit_suffixes: Mapping[str, str]
     coincap_assets: Mapping[str, str]
     coingecko_ids: Mapping[str, str]
+    listed: Mapping[tuple[str, str], Pair] = field(default_factory=dict)
+
+    @property
+    def contradicted(self) -> tuple[str, ...]:
+        """Names of Binance that the venue lists otherwise than they would be split."""
+        listed = ((name, pair) for (venue, name), pair in self.listed.items() if venue == "binance")
+        return tuple(sorted(name for name, pair in listed if self._split_of_binance(name) not in (None, pair)))
 
     def of_binance(self, name: str) -> Pair | None:
-        """Split a name like BTCUSDT at the longest known quote; None when there is none."""
-        return _split(name, zip(self.binance_quotes, self.binance_quotes, strict=True))
+        """The pair as Binance lists it, else the name split at the longest known quote; None when there is none."""
+        return self.listed.get(("binance", name)) or self._split_of_binance(name)
 
     def of_bybit(self, name: str) -> Pair | None:
         """Split a name like BTCUSDT, or BTCPERP (settled in USDC); None for a dated contract like BTC-25DEC26."""
         return _split(name, {**self.bybit_suffixes, **{quote: quote for quote in self.bybit_quotes}}.items())
+
+    def _split_of_binance(self, name: str) -> Pair | None:
+        return _split(name, zip(self.binance_quotes, self.binance_quotes, strict=True))
 
     def of_coincap(self, base_slug: str, quote_slug: str) -> Pair | None:
         """Translate a pair of slugs like bitcoin, tether; None when one is unknown."""
@@ -63,6 +74,11 @@ class Symbols:
         return _in_dollars(self.coingecko_ids.get(coin_id))
 
 
+def is_name(text: str) -> bool:
+    """Say whether a text may name an asset: capitals and digits of any script; no separators, marks, small letters."""
+    return text.isalnum() and text == text.upper()
+
+
 def _in_dollars(ticker: str | None) -> Pair | None:
     return None if ticker is None else Pair(ticker, "USD")
 
@@ -72,8 +88,7 @@ def _split(name: str, quotes: Iterable[tuple[str, str]]) -> Pair | None:
     for ending, quote in quotes:
         base = name.removesuffix(ending)
         if base and base != name:
-            # Names are capitals and digits of any script: no separators, no marks, no small letters.
-            return Pair(base, quote) if base.isalnum() and base == base.upper() else None
+            return Pair(base, quote) if is_name(base) else None
     return None
 
 

@@ -239,6 +239,28 @@ GAPS = Table(
     writer="refine",
 )
 
+SYMBOLS = Table(
+    name="silver.symbols",
+    comment="What the venues' names of their symbols stand for; the newest row of exchangeInfo counts, else conf.",
+    schema=StructType(
+        [
+            column("venue", StringType(), "the market"),
+            column("venue_symbol", StringType(), "the venue's own name of the symbol"),
+            column("since", TimestampType(), "when the venue said so, or conf/symbols.yml was read (UTC, us)"),
+            column("base", StringType(), "base asset"),
+            column("quote", StringType(), "quote asset"),
+            column("symbol", StringType(), "canonical BASE-QUOTE"),
+            column("source", StringType(), "exchangeInfo or conf"),
+            column("received_at", TimestampType(), "when the collector received it (UTC, us); null from conf"),
+            column("origin", StringType(), "stream or replay; null from conf"),
+            *_provenance(),
+        ]
+    ),
+    key=("venue", "venue_symbol", "since"),
+    writer="refine",
+    append_only=True,
+)
+
 ONE_MINUTE_BARS = Table(
     name="silver.one_minute_bars",
     comment="One-minute bars, exact, from trades or, before we listened, from the venue's candles.",
@@ -322,6 +344,7 @@ TABLES = (
     PRICES,
     QUARANTINE,
     GAPS,
+    SYMBOLS,
     ONE_MINUTE_BARS,
     FIVE_MINUTE_BARS,
     SIX_MINUTE_TRENDS,

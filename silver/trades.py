@@ -11,6 +11,7 @@ from pyspark.sql import functions as f
 from silver.parse import CONTROL
 from silver.row_rules import derived_columns, kept
 from silver.rules import Range, Required, load_rules
+from silver.symbols import Symbols
 from silver.tables import PRICE, QUANTITY, TRADES
 from silver.venues.registry import VENUES
 from silver.venues.venue import CanonicalTrade
@@ -51,11 +52,12 @@ _PARTS = ("venue", "venue_symbol", "base", "quote", "trade_id", "price", "quanti
 _MS_DIGITS = 13
 
 
-def route_frames(frames: DataFrame) -> DataFrame:
+def route_frames(frames: DataFrame, symbols: Symbols) -> DataFrame:
     """Say for each frame which way it goes, and parse those that are canonical trades.
 
     Args:
         frames: columns of bronze.frames.
+        symbols: what names stand for; those that are not what their text says go to the strict parser.
 
     Returns:
         FRAME_COLUMNS (the payload only where route is strict), `route` (trade: the columns of a trade follow, filled;
@@ -69,7 +71,7 @@ def route_frames(frames: DataFrame) -> DataFrame:
     matched = f.startswith("_text", f.lit("{")) & ~f.startswith("_flat", f.lit("{"))
     parts = flat.select(*FRAME_COLUMNS, f.when(matched, f.split("_flat", ",")).alias("_parts"))
     fields = parts.select(*FRAME_COLUMNS, *_fields(forms))
-    usable = _usable()
+    usable = _usable(symbols.contradicted)
     route = (
         f.when(f.col("channel") == CONTROL, CONTROL_ROUTE)
         .when(usable, TRADE_ROUTE)
@@ -132,7 +134,7 @@ def _ticker(name: Column, forms: list[tuple[str, CanonicalTrade]]) -> Column:
     return name
 
 
-def _usable() -> Column:
+def _usable(contradicted: tuple[str, ...]) -> Column:
     """Nothing is left for the strict parser to say: every header, symbol, range and bound is as it must be.
 
     The form of symbols, sides and numbers is the doing of the pattern and of the casts.
@@ -144,4 +146,7 @@ def _usable() -> Column:
         for rule in rules.row_rules
         if isinstance(rule, Required | Range) and rule.severity == "reject" and rule.column in there
     ]
-    return f.coalesce((f.col("_venue") == f.col("venue")) & kept(judged, derived_columns(rules)), f.lit(False))
+    usable = (f.col("_venue") == f.col("venue")) & kept(judged, derived_columns(rules))
+    if contradicted:
+        usable = usable & ~((f.col("venue") == "binance") & f.col("venue_symbol").isin(*contradicted))
+    return f.coalesce(usable, f.lit(False))

@@ -7,7 +7,7 @@ import threading
 from typing import Any
 
 from bronze.spool import Spool
-from bronze.venues.protocol import CONTROL, TRADE, Envelope, FeedSpec, Heartbeat, Refill
+from bronze.venues.protocol import CONTROL, TRADE, Beside, Envelope, FeedSpec, Heartbeat, Refill
 from bronze.venues.readable import PRICE, QUANTITY, is_name, is_price, is_quantity, is_whole, read_object
 from lakehouse.errors import CryptolakeError
 from lakehouse.settings import Settings
@@ -65,6 +65,12 @@ class Binance:
         from bronze.fill import Fill  # it needs this package
 
         return Fill(spool, settings, stop)
+
+    def listing(self, spool: Spool, settings: Settings, stop: threading.Event) -> Beside:
+        """What the symbols stand for, by exchangeInfo."""
+        from bronze.listing import Listing  # it needs this package
+
+        return Listing(spool, settings, stop)
 
     def _unusual(self, frame: bytes) -> Envelope:
         outer = read_object(frame)

@@ -81,6 +81,9 @@ class Bybit:
         numbers = [trade["seq"] for trade in trades]
         return Envelope(venue, TRADE, key, symbol, min(numbers), max(numbers), trades[-1]["T"] * 1000)
 
+    def listing(self, spool: Spool, settings: Settings, stop: threading.Event) -> None:
+        """None: its names are those of conf/symbols.yml."""
+
     def refill(self, spool: Spool, settings: Settings, stop: threading.Event) -> Refill:
         """Pages of the newest trades, which narrow what a lost connection cost."""
         from bronze.recent_trades import RecentTrades  # it needs this package

@@ -66,6 +66,9 @@ class CoinCap:
             feeds.append(FeedSpec(self.source, url, secret=secret, when_refused=hint))
         return tuple(feeds)
 
+    def listing(self, spool: Spool, settings: Settings, stop: threading.Event) -> None:
+        """None: its names are those of conf/symbols.yml."""
+
     def refill(self, spool: Spool, settings: Settings, stop: threading.Event) -> None:
         """None: nothing tells what is missing, and nothing brings it back."""
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 TRADE, KLINE, GAP, CONTROL, OVERSIZE = "trade", "kline", "gap", "control", "oversize"
 TRADE_DUMP = "trade_dump"  # lines of a file, not JSON
-TICKER, PRICE = "ticker", "price"
+TICKER, PRICE, SYMBOLS = "ticker", "price", "symbols"
 # What shows that a connection lives.
 DATA_CHANNELS = frozenset({TRADE, PRICE})
 
@@ -89,15 +89,10 @@ class Heartbeat:
     message: str = ""
 
 
-class Refill(Protocol):
-    """A thread that brings back trades which the stream did not bring, into the same spool."""
+class Beside(Protocol):
+    """A thread beside the connections, which fetches what they do not bring into the same spool."""
 
     error: BaseException | None
-
-    @property
-    def fills(self) -> int:
-        """How many pages it has brought."""
-        ...
 
     def start(self) -> None:
         """Begin."""
@@ -105,6 +100,15 @@ class Refill(Protocol):
 
     def join(self, timeout: float | None = None) -> None:
         """Wait for its end, which the owner's `stop` asks for."""
+        ...
+
+
+class Refill(Beside, Protocol):
+    """Brings back trades which the stream did not bring."""
+
+    @property
+    def fills(self) -> int:
+        """How many pages it has brought."""
         ...
 
     def connection_opened(self, venue: str, reason: str) -> None:
@@ -151,6 +155,10 @@ class Venue(Protocol):
 
     def refill(self, spool: Spool, settings: Settings, stop: threading.Event) -> Refill | None:
         """Make what brings back missed trades; None where nothing does, and each lost connection is a gap."""
+        ...
+
+    def listing(self, spool: Spool, settings: Settings, stop: threading.Event) -> Beside | None:
+        """Make what asks the venue what its symbols stand for; None where conf/symbols.yml alone says so."""
         ...
 
     def envelope(self, frame: bytes, venue: str | None) -> Envelope:

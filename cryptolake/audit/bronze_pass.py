@@ -21,6 +21,7 @@ from cryptolake.audit.quarantine import Quarantine, digest_of
 from cryptolake.audit.result import CheckResult, Tally
 from cryptolake.audit.snapshot import PinnedTable
 from cryptolake.audit.spill import Ints, Spill
+from cryptolake.audit.symbols import Names
 
 _COLUMNS = {
     "topic_id": pa.string(),
@@ -61,6 +62,7 @@ class BronzePass:
         in_flight: its files that refine has not consumed.
         places: numbers of places.
         quarantine: to compare raw bytes.
+        names: what symbols may stand for.
         folder: for rows put aside.
         parts: into how many parts.
         batch_bytes: how much is read at once.
@@ -73,12 +75,14 @@ class BronzePass:
         in_flight: Collection[str],
         places: Places,
         quarantine: Quarantine,
+        names: Names,
         folder: Path,
         parts: int,
         batch_bytes: int,
         examples: int,
     ) -> None:
         self.spills = {kind: Spill(folder, f"bronze.{kind.table}", kind.expected_schema, parts) for kind in KINDS}
+        self._names = names
         self.heard = Heard()
         self.lost: list[Lost] = []
         self.frames = self.control = self.frames_in_flight = 0
@@ -149,7 +153,7 @@ class BronzePass:
         for pair in names.group_by(["topic", "topic_id"]).aggregate([]).to_pylist():
             self._topics.setdefault(str(pair["topic"]), set()).add(str(pair["topic_id"]))
         self._compare_bytes(frames, batch)
-        judged = Judged()
+        judged = Judged(names=self._names)
         names = ("venue", "channel", "key", "session_id", "sequence", "received_at", "origin", "payload")
         columns = [batch.column(n).cast(pa.int64()) if n == "received_at" else batch.column(n) for n in names]
         for index, values in enumerate(zip(*(column.to_pylist() for column in columns), strict=True)):

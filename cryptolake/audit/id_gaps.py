@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cryptolake.audit.result import CheckResult, Tally
-from cryptolake.audit.symbols import of_binance
+from cryptolake.audit.symbols import Names
 
 # Only here does an id missing between two others mean a trade that was not heard (venues.md, 0.3 and 1.3).
 VENUE = "binance"
@@ -52,11 +52,13 @@ class IdGapsCheck:
     """Collects ids and rows of silver.gaps, then compares.
 
     Args:
+        names: what symbols may stand for.
         lasting_us: a hole shown this long before the newest trade was received must have its row.
         examples: failures shown per check.
     """
 
-    def __init__(self, lasting_us: int, examples: int) -> None:
+    def __init__(self, names: Names, lasting_us: int, examples: int) -> None:
+        self._names = names
         self._lasting_us = lasting_us
         self._held: dict[str, list[_Stretch]] = {}
         self._rows: dict[str, list[_Row]] = {}
@@ -96,7 +98,7 @@ class IdGapsCheck:
 
     def lost(self, venue_symbol: str) -> list[Range]:
         """The ids of a symbol that silver calls unrecoverable."""
-        rows = self._rows.get(_canonical(venue_symbol), ())
+        rows = self._rows.get(self._symbol(venue_symbol), ())
         return [(row.first, row.last) for row in rows if row.status == "unrecoverable"]
 
     def results(self, markers: Iterable[Lost], pinned_us: int) -> list[CheckResult]:
@@ -108,7 +110,7 @@ class IdGapsCheck:
         """
         told: dict[str, list[Lost]] = {}
         for marker in markers:
-            told.setdefault(_canonical(marker.venue_symbol), []).append(marker)
+            told.setdefault(self._symbol(marker.venue_symbol), []).append(marker)
         for symbol in sorted({*self._held, *self._rows, *told}):
             holes, known = _holes(self._held.get(symbol, []))
             rows = sorted(self._rows.get(symbol, ()))
@@ -118,6 +120,11 @@ class IdGapsCheck:
             self._check_closed(symbol, absent, rows, pinned_us)
             self._check_lost(symbol, absent, rows, told.get(symbol, []))
         return [tally.result() for tally in (self._missing, self._closed, self._lost)]
+
+    def _symbol(self, venue_symbol: str) -> str:
+        """The name under which gaps, or else trades, of a venue's symbol are held."""
+        names = sorted("-".join(pair) for pair in self._names.pairs(VENUE, venue_symbol)) or [venue_symbol]
+        return next((name for held in (self._rows, self._held) for name in names if name in held), names[0])
 
     def _check_missing(self, symbol: str, holes: list[_Hole], rows: list[_Row]) -> None:
         said: list[Range] = [(row.first, row.last) for row in rows]
@@ -149,11 +156,6 @@ class IdGapsCheck:
         for marker in markers:
             if not marker.in_flight and (open_ids := _less(_common([marker[1:3]], absent), noted)):
                 self._lost.fail(1, [f"{symbol} {_text(open_ids)}: lost by a marker, but not unrecoverable"])
-
-
-def _canonical(venue_symbol: str) -> str:
-    pair = of_binance(venue_symbol)
-    return "-".join(pair) if pair else venue_symbol
 
 
 def _holes(stretches: list[_Stretch]) -> tuple[list[_Hole], Range]:

@@ -23,6 +23,7 @@ _CANDLE_FIELDS = 12
 _DUMP_COLUMNS, _DUMP_COLUMNS_NEEDED = 7, 6
 DUMP = "trade_dump"
 _BYBIT_VENUES = ("bybit-spot", "bybit-linear")
+_NAME_CHARS = 40
 
 
 class Judge:
@@ -134,7 +135,7 @@ def _binance_rest(index: int, row: int, frame: Frame, value: Any, into: Judged) 
 
 
 def _binance_trade(index: int, row: int, frame: Frame, name: str, found: list[Any], into: Judged) -> None:
-    if symbols.of_binance(name) is None:
+    if not into.names.known("binance", name):
         raise BadField("unknown_symbol")
     number = fields.whole(found[0])
     price, quantity = fields.price_and_quantity(fields.text_number(found[1]), fields.text_number(found[2]))
@@ -172,7 +173,7 @@ def _binance_candle(index: int, row: int, frame: Frame, value: Any, into: Judged
     if not isinstance(value, list) or len(value) != _CANDLE_FIELDS:
         raise BadField("not_a_candle")
     name = frame.key or ""
-    if symbols.of_binance(name) is None:
+    if not into.names.known("binance", name):
         raise BadField("unknown_symbol")
     received_us = frame.received_us or 0
     minute, close = fields.event_time_us(value[0], received_us, micros=True), fields.whole(value[6])
@@ -185,6 +186,22 @@ def _binance_candle(index: int, row: int, frame: Frame, value: Any, into: Judged
     volumes = [fields.held(fields.text_number(value[i]), 34, 8) for i in (5, 9)]
     amount, _ = (fields.held(fields.text_number(value[i]), 38, 20) for i in (7, 10))
     into.candles.append((index, row, name, minute, *prices, *volumes, amount, fields.whole(value[8])))
+
+
+def _listed(frame: Frame, document: Any) -> list[Any]:
+    if has_repeated_key(_object(document)):
+        raise BadField("duplicate_key")
+    found = document.get("symbols")
+    if not isinstance(found, list):
+        raise BadField("not_an_array")
+    return found
+
+
+def _binance_symbol(index: int, row: int, frame: Frame, value: Any, into: Judged) -> None:
+    names = [fields.text(_object(value).get(name)) for name in ("symbol", "baseAsset", "quoteAsset")]
+    if not all(symbols.is_name(name) and len(name) <= _NAME_CHARS for name in names):
+        raise BadField("unknown_value")
+    into.symbols.append((index, row, names[0], frame.received_us, *names[1:]))
 
 
 def _coincap_trade(index: int, row: int, frame: Frame, value: Any, into: Judged) -> None:
@@ -206,7 +223,7 @@ def _coincap_trade(index: int, row: int, frame: Frame, value: Any, into: Judged)
 def _binance_ticker(index: int, row: int, frame: Frame, value: Any, into: Judged) -> None:
     ticker = _object(value)
     name = fields.text(ticker.get("symbol"))
-    if symbols.of_binance(name) is None:
+    if not into.names.known("binance", name):
         raise BadField("unknown_symbol")
     number = {key: fields.text_number(ticker.get(key)) for key in _TICKER_NUMBERS}
     times = [fields.event_time_us(ticker.get(key), frame.received_us or 0, micros=True) for key in _TICKER_TIMES]
@@ -290,7 +307,7 @@ def _binance_marker(index: int, row: int, frame: Frame, value: Any, into: Judged
         _disconnect(index, row, frame, value, into)
         return
     name, first, last = fields.text(marker.get("symbol")), *(fields.whole(marker.get(k)) for k in ("from_id", "to_id"))
-    if symbols.of_binance(name) is None:
+    if not into.names.known("binance", name):
         raise BadField("unknown_symbol")
     if first > last:
         raise BadField("not_a_range")
@@ -301,6 +318,7 @@ _BINANCE = {
     "trade": _Reader(_binance_stream, _binance_rest),
     "kline": _Reader(_array_wanted, _binance_candle),
     "ticker": _Reader(_array_wanted, _binance_ticker),
+    "symbols": _Reader(_object_wanted, _binance_symbol, inside=_listed),
     "gap": _Reader(_binance_marker),
     DUMP: _Reader(_array_wanted),
 }

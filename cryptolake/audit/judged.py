@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from cryptolake.audit.symbols import Names
+
 
 class Frame(NamedTuple):
     """A row of bronze.frames; a header that was missing or garbled is None."""
@@ -38,9 +40,11 @@ class Judged:
         lost: (venue symbol, first id, last id) that the venue no longer has.
         tickers: (index, row, and what `kinds.TICKERS` names as parsed).
         prices: (index, row, venue_symbol, updated us, price, volume_24h, change_24h_pct, market_cap).
+        symbols: (index, row, venue_symbol, since us, base, quote).
         bad: rows for quarantine.
         arrays: frames of many rows; of all others the frame and its row 0 are the same.
         control: how many frames go no further.
+        names: what the venues' symbols may stand for.
     """
 
     trades: list[tuple[Any, ...]] = field(default_factory=list)
@@ -49,6 +53,8 @@ class Judged:
     lost: list[tuple[str, int, int]] = field(default_factory=list)
     tickers: list[tuple[Any, ...]] = field(default_factory=list)
     prices: list[tuple[Any, ...]] = field(default_factory=list)
+    symbols: list[tuple[Any, ...]] = field(default_factory=list)
     bad: list[Bad] = field(default_factory=list)
     arrays: list[int] = field(default_factory=list)
     control: int = 0
+    names: Names = field(default_factory=Names, compare=False)

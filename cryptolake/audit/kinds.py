@@ -114,6 +114,15 @@ CANDLES = Kind(
     spread_by=("minute",),
 )
 
+SYMBOLS = Kind(
+    table="silver.symbols",
+    parsed={"venue_symbol": pa.string(), "since": TIME, "base": pa.string(), "quote": pa.string()},
+    carried=_FROM_FRAME,
+    key=("venue", "venue_symbol", "since"),
+    content=("base", "quote"),
+    spread_by=("since",),
+)
+
 GAPS = Kind(
     table="silver.gaps",
     parsed={"symbol": pa.string(), "from_time": TIME, "to_time": TIME, "reason": pa.string()},
@@ -159,4 +168,4 @@ PRICES = Kind(
     spread_by=("updated_at",),
 )
 
-KINDS = (TRADES, CANDLES, GAPS, TICKERS, PRICES)
+KINDS = (TRADES, CANDLES, GAPS, TICKERS, PRICES, SYMBOLS)

@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 
 from cryptolake.audit.result import CheckResult, Tally
-from cryptolake.audit.symbols import base_and_quote
+from cryptolake.audit.symbols import Names
 
 _COLUMNS = ("venue", "venue_symbol", "symbol", "base", "quote")
 
@@ -16,10 +16,12 @@ class NamingCheck:
     """Collects the few distinct names of many rows.
 
     Args:
+        names: what they may be.
         examples: failures shown.
     """
 
-    def __init__(self, examples: int) -> None:
+    def __init__(self, names: Names, examples: int) -> None:
+        self._names = names
         self._tally = Tally("silver symbols", "every venue symbol has the name that the tables give it", examples)
         self._seen: dict[tuple[Any, ...], int] = {}
 
@@ -35,9 +37,8 @@ class NamingCheck:
         """Compare the names and close the check."""
         for (venue, venue_symbol, symbol, base, quote), rows in self._seen.items():
             self._tally.count(rows)
-            pair = base_and_quote(str(venue), str(venue_symbol))
-            wanted = None if pair is None else f"{pair[0]}-{pair[1]}"
-            told = (base, quote) if base is not None else pair
-            if symbol != wanted or told != pair:
+            pairs = self._names.pairs(str(venue), str(venue_symbol))
+            if not any(symbol == f"{b}-{q}" and (base is None or (base, quote) == (b, q)) for b, q in pairs):
+                wanted = " or ".join(f"{b}-{q}" for b, q in sorted(pairs)) or None
                 self._tally.fail(rows, [f"{venue} {venue_symbol} is {symbol} ({base}, {quote}), should be {wanted}"])
         return self._tally.result()

@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -19,6 +20,7 @@ from cryptolake.audit.quarantine import Quarantine
 from cryptolake.audit.result import CheckResult
 from cryptolake.audit.silver_pass import SilverPass
 from cryptolake.audit.snapshot import Snapshot, lake_folder_of
+from cryptolake.audit.symbols import Names
 from lakehouse.settings import Settings
 
 
@@ -50,18 +52,20 @@ def _checks(settings: Settings, snapshot: Snapshot, ledger: Path | None, folder:
     parts = 1 + rows // limits.rows_per_part
     places = Places()
     quarantine = Quarantine(snapshot.quarantine, places, limits.batch_bytes)
+    names = _names(snapshot, limits.batch_bytes)
     bronze = BronzePass(
         snapshot.frames,
         snapshot.frames_in_flight(),
         places,
         quarantine,
+        names,
         folder,
         parts,
         limits.batch_bytes,
         limits.examples,
     )
     quarantine.settle_rows(bronze.arrays())
-    silver = SilverPass(snapshot, places, folder, parts, limits, settings.lake.gap_open_s)
+    silver = SilverPass(snapshot, places, names, folder, parts, limits, settings.lake.gap_open_s)
     # Read after the tables: a trade is in the ledger before anyone can have it.
     truth = Ledger(ledger, settings, folder, parts, bronze.heard, silver.id_gaps.lost) if ledger else None
     results = bronze.offset_checks(settings.kafka.accept_recreated_topics)
@@ -72,6 +76,12 @@ def _checks(settings: Settings, snapshot: Snapshot, ledger: Path | None, folder:
     if truth:
         results += truth.results(silver.gaps)
     return [_overview(bronze, snapshot), *results]
+
+
+def _names(snapshot: Snapshot, batch_bytes: int) -> Names:
+    columns = dict.fromkeys(("venue", "venue_symbol", "base", "quote"), pa.string())
+    batches = snapshot.symbols.batches(columns, batch_bytes)
+    return Names(tuple(row.values()) for _, batch in batches for row in batch.to_pylist())
 
 
 def _accounts(

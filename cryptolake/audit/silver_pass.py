@@ -7,15 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from cryptolake.audit import id_gaps
 from cryptolake.audit.bars import BAR_COLUMNS, BarsCheck
-from cryptolake.audit.kinds import CANDLES, GAPS, KINDS, PLACE_COLUMNS, PRICES, TICKERS, TIME, TRADES, Kind
+from cryptolake.audit.kinds import CANDLES, GAPS, KINDS, PLACE_COLUMNS, PRICES, SYMBOLS, TICKERS, TIME, TRADES, Kind
 from cryptolake.audit.minutes import Minutes
 from cryptolake.audit.naming import NamingCheck
 from cryptolake.audit.places import Places
 from cryptolake.audit.snapshot import Columns, PinnedTable, Snapshot
 from cryptolake.audit.spill import Spill
+from cryptolake.audit.symbols import Names
 from cryptolake.audit.trends import TREND_COLUMNS, TrendsCheck
 from cryptolake.audit.windows import WindowsCheck
 from lakehouse.settings import AuditSettings
@@ -28,6 +30,7 @@ _BESIDE: Mapping[str, Columns] = {
     GAPS.table: {"from_id": pa.int64(), **id_gaps.COLUMNS},
     TICKERS.table: {"base": pa.string(), "quote": pa.string()},
     PRICES.table: {"base": pa.string(), "quote": pa.string()},
+    SYMBOLS.table: {"source": pa.string()},
 }
 
 
@@ -37,6 +40,7 @@ class SilverPass:
     Args:
         snapshot: the pinned tables.
         places: numbers of places.
+        names: what symbols may stand for.
         folder: for rows put aside.
         parts: into how many parts.
         limits: how much is read at once, how many failures are shown.
@@ -47,6 +51,7 @@ class SilverPass:
         self,
         snapshot: Snapshot,
         places: Places,
+        names: Names,
         folder: Path,
         parts: int,
         limits: AuditSettings,
@@ -57,8 +62,8 @@ class SilverPass:
         self.bars = BarsCheck(minutes, folder, parts, examples)
         self.trends = TrendsCheck(minutes, folder, parts, examples)
         self.windows = WindowsCheck(minutes, folder, parts, examples)
-        self.naming = NamingCheck(examples)
-        self.id_gaps = id_gaps.IdGapsCheck(int((gap_open_s + limits.gap_slack_s) * 1_000_000), examples)
+        self.naming = NamingCheck(names, examples)
+        self.id_gaps = id_gaps.IdGapsCheck(names, int((gap_open_s + limits.gap_slack_s) * 1_000_000), examples)
         self.spills: dict[Kind, Spill] = {}
         self.gaps: list[tuple[str, str, int, int]] = []
         self._places = places
@@ -90,6 +95,8 @@ class SilverPass:
                 self._keep_gaps(batch)
             else:
                 self.naming.take(batch)
+            if kind is SYMBOLS:  # what conf says is in no frame
+                batch = batch.filter(pc.not_equal(batch.column("source"), "conf"))
             if kind is TRADES:
                 self.bars.add_trades(batch, waits)
                 self.id_gaps.add_trades(batch)

@@ -28,6 +28,7 @@ from silver.tables import (
     PRICES,
     QUARANTINE,
     SIX_MINUTE_TRENDS,
+    SYMBOLS,
     TICKERS,
     TRADES,
 )
@@ -197,6 +198,7 @@ class Snapshot:
     tickers: PinnedTable
     candles: PinnedTable
     gaps: PinnedTable
+    symbols: PinnedTable
     frames: PinnedTable
 
     @classmethod
@@ -214,7 +216,8 @@ class Snapshot:
         top = [PinnedTable(lake_folder, table.name) for table in upper]
         for _ in range(_PIN_ATTEMPTS):
             before = PinnedTable(lake_folder, QUARANTINE.name)
-            below = (TRADES, QUARANTINE, PRICES, TICKERS, CANDLES, GAPS, FRAMES)
+            # Names are pinned behind the tables that hold them: a row's name is in a version that is no older.
+            below = (TRADES, QUARANTINE, PRICES, TICKERS, CANDLES, GAPS, SYMBOLS, FRAMES)
             snapshot = cls(now_us, *top, *(PinnedTable(lake_folder, table.name) for table in below))
             if snapshot._replayed(before) == snapshot._replayed(snapshot.quarantine):
                 return snapshot

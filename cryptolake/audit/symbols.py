@@ -1,8 +1,8 @@
-"""What a venue's symbol stands for, from the tables of conf/symbols.yml."""
+"""What a venue's symbol stands for, from the tables of conf/symbols.yml and from silver.symbols."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from importlib import resources
 from typing import Any
@@ -55,7 +55,34 @@ def _split(name: str, quotes: Mapping[str, str]) -> tuple[str, str] | None:
         return None
     ending = max(fitting, key=len)
     base = name[: -len(ending)]
-    return (base, str(quotes[ending])) if base.isalnum() and base.upper() == base else None
+    return (base, str(quotes[ending])) if is_name(base) else None
+
+
+def is_name(text: str) -> bool:
+    """Whether a text can be a ticker: letters and digits, none of them small."""
+    return text.isalnum() and text.upper() == text
+
+
+class Names:
+    """What the venues' symbols may stand for: by conf/symbols.yml, and by whatever silver.symbols has ever said.
+
+    Args:
+        told: (venue, venue_symbol, base, quote) of silver.symbols.
+    """
+
+    def __init__(self, told: Iterable[tuple[str, str, str, str]] = ()) -> None:
+        self._told: dict[tuple[str, str], set[tuple[str, str]]] = {}
+        for venue, venue_symbol, base, quote in told:
+            self._told.setdefault((venue, venue_symbol), set()).add((base, quote))
+
+    def known(self, venue: str, venue_symbol: str) -> bool:
+        """Whether a symbol stands for anything."""
+        return (venue, venue_symbol) in self._told or base_and_quote(venue, venue_symbol) is not None
+
+    def pairs(self, venue: str, venue_symbol: str) -> set[tuple[str, str]]:
+        """All that a symbol stands for, or has stood for; rows keep the name they were given."""
+        pair = base_and_quote(venue, venue_symbol)
+        return self._told.get((venue, venue_symbol), set()) | ({pair} if pair else set())
 
 
 @lru_cache(maxsize=1)

@@ -15,12 +15,14 @@ class BinanceSettings(Section):
         rest_url: of the REST API, without a path.
         symbols: as in payloads, e.g. BTCUSDT.
         rest_weight_per_minute: what we use at most of the venue's 6000.
+        listing_interval_s: time between two questions what the symbols stand for.
     """
 
     ws_url: str
     rest_url: str
     symbols: tuple[str, ...]
     rest_weight_per_minute: int
+    listing_interval_s: float
 
 
 class BybitSettings(Section):

@@ -15,13 +15,14 @@ from typing import Any
 
 from silver import quality
 from silver.fields import Fields
-from silver.rows import WHOLE_FRAME, Candle, Frame, ParsedRow, Rejected, Ticker, Trade
-from silver.strict_json import Number
-from silver.symbols import load_symbols
+from silver.rows import WHOLE_FRAME, Candle, Frame, ParsedRow, Rejected, SymbolName, Ticker, Trade
+from silver.strict_json import Number, Repeated
+from silver.symbols import is_name, load_symbols
 from silver.venues.binance_klines import canonical_candles, parse_klines
 from silver.venues.venue import CanonicalRows, CanonicalTrade, Venue, canonical_digits
 
 _WHOLE = re.compile(r"0|-?[1-9][0-9]*")
+_NAME_CHARS = 40
 # Columns of silver.tickers by the venue's names, each with what it may hold.
 _TICKER_DECIMALS = {
     "lastPrice": ("last_price", quality.PRICE),
@@ -63,6 +64,18 @@ def parse_trades(frame: Frame, value: Any) -> list[ParsedRow]:
     if isinstance(value, list):
         return [_rest_trade(frame, row, item) for row, item in enumerate(value)]
     return [Rejected(WHOLE_FRAME, ("not_object",))]
+
+
+def parse_symbols(frame: Frame, value: Any) -> list[ParsedRow]:
+    """Parse a REST exchangeInfo body: an object whose list `symbols` says what each name stands for."""
+    if not isinstance(value, dict):
+        return [Rejected(WHOLE_FRAME, ("not_object",))]
+    if isinstance(value, Repeated):
+        return [Rejected(WHOLE_FRAME, ("duplicate_key",))]
+    items = value.get("symbols")
+    if not isinstance(items, list):
+        return [Rejected(WHOLE_FRAME, ("wrong_type:symbols" if "symbols" in value else "missing_field:symbols",))]
+    return [_symbol_name(frame, row, item) for row, item in enumerate(items)]
 
 
 def parse_dump(frame: Frame, payload: Any) -> list[ParsedRow]:
@@ -161,7 +174,7 @@ def _trade(frame: Frame, value: dict[str, Any], names: _TradeNames, row: int, sy
         venue_symbol = symbol_of_key or None
         if venue_symbol is None:
             fields.reasons.append("missing_header:key")
-    pair = load_symbols().of_binance(venue_symbol) if venue_symbol is not None else None
+    pair = frame.symbols.of_binance(venue_symbol) if venue_symbol is not None else None
     if venue_symbol is not None and pair is None:
         fields.reasons.append("unknown_symbol")
     trade_id = fields.integer(names.trade_id)
@@ -191,12 +204,26 @@ def _trade(frame: Frame, value: dict[str, Any], names: _TradeNames, row: int, sy
     )
 
 
+def _symbol_name(frame: Frame, row: int, item: Any) -> ParsedRow:
+    if not isinstance(item, dict):
+        return Rejected(row, ("not_object",))
+    fields = Fields(item, frame.received_us)
+    names = {name: fields.text(name) for name in ("symbol", "baseAsset", "quoteAsset")}
+    for name, text in names.items():
+        if text is not None and not (is_name(text) and len(text) <= _NAME_CHARS):
+            fields.reasons.append(f"unknown_value:{name}")
+    venue_symbol, base, quote = names.values()
+    if fields.reasons or venue_symbol is None or base is None or quote is None or frame.received_us is None:
+        return Rejected(row, tuple(fields.reasons))
+    return SymbolName(row, venue_symbol, frame.received_us, base, quote, f"{base}-{quote}", "exchangeInfo")
+
+
 def _ticker(frame: Frame, row: int, item: Any) -> ParsedRow:
     if not isinstance(item, dict):
         return Rejected(row, ("not_object",))
     fields = Fields(item, frame.received_us)
     venue_symbol = fields.text("symbol")
-    pair = load_symbols().of_binance(venue_symbol) if venue_symbol is not None else None
+    pair = frame.symbols.of_binance(venue_symbol) if venue_symbol is not None else None
     if venue_symbol is not None and pair is None:
         fields.reasons.append("unknown_symbol")
     found = {column: fields.quoted_decimal(name, rule) for name, (column, rule) in _TICKER_DECIMALS.items()}
@@ -225,7 +252,13 @@ def _ticker(frame: Frame, row: int, item: Any) -> ParsedRow:
 BINANCE = Venue(
     source="binance",
     covers=lambda venue: venue == "binance",
-    parsers={"trade": parse_trades, "kline": parse_klines, "ticker": parse_tickers, "trade_dump": parse_dump},
+    parsers={
+        "trade": parse_trades,
+        "kline": parse_klines,
+        "ticker": parse_tickers,
+        "trade_dump": parse_dump,
+        "symbols": parse_symbols,
+    },
     texts=frozenset({"trade_dump"}),
     canonical_trade=canonical_trade,
     canonical_rows={"kline": CanonicalRows(Candle.kind, canonical_candles)},

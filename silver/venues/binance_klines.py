@@ -19,7 +19,6 @@ from silver import quality
 from silver.fields import Fields
 from silver.rows import WHOLE_FRAME, Candle, Frame, ParsedRow, Rejected
 from silver.strict_json import faults
-from silver.symbols import load_symbols
 from silver.venues.venue import canonical_digits
 
 _MINUTE_US = 60_000_000
@@ -76,7 +75,7 @@ def canonical_candles(frame: Frame) -> Mapping[str, pa.Array] | None:
     Returns:
         the columns of silver.candles that a parser yields, times in us UTC; None when the strict parser must tell.
     """
-    pair = load_symbols().of_binance(frame.key) if frame.key else None
+    pair = frame.symbols.of_binance(frame.key) if frame.key else None
     if pair is None or not _canonical_body().fullmatch(frame.payload):
         return None
     lines = frame.payload[2:-2].replace(b"],[", b"\n").replace(b'"', b"")
@@ -130,7 +129,7 @@ def _candle(frame: Frame, row: int, item: Any) -> ParsedRow:
         reasons.extend(["extra_field", *faults(item[len(_KLINE_FIELDS) :])])
     elif len(item) < len(_KLINE_FIELDS):
         reasons.append(f"missing_field:{_KLINE_FIELDS[-1]}")
-    pair = load_symbols().of_binance(frame.key) if frame.key else None
+    pair = frame.symbols.of_binance(frame.key) if frame.key else None
     if pair is None:
         reasons.append("unknown_symbol" if frame.key else "missing_header:key")
     minute = fields.time_us("open_time", micros_allowed=True)

@@ -17,7 +17,7 @@ from silver import quality
 from silver.fields import Fields
 from silver.rows import WHOLE_FRAME, Frame, ParsedRow, Rejected, Trade
 from silver.strict_json import Number
-from silver.symbols import load_symbols
+from silver.symbols import Symbols
 from silver.venues.venue import Venue
 
 PREFIX = "bybit-"
@@ -107,7 +107,7 @@ def _trade(frame: Frame, row: int, item: Any, names: _Names, symbol_of_topic: st
         return Rejected(row, ("not_object",))
     fields = Fields(item, frame.received_us)
     venue_symbol = fields.text(names.symbol)
-    pair = load_symbols().of_bybit(venue_symbol) if venue_symbol is not None else None
+    pair = frame.symbols.of_bybit(venue_symbol) if venue_symbol is not None else None
     if venue_symbol is not None and pair is None:
         fields.reasons.append("unknown_symbol")
     elif venue_symbol is not None and symbol_of_topic not in (None, venue_symbol):
@@ -151,5 +151,5 @@ BYBIT = Venue(
     source="bybit",
     covers=lambda venue: venue in VENUES,
     parsers={"trade": parse_trades},
-    pair_of=lambda name: load_symbols().of_bybit(name),
+    pair_of=Symbols.of_bybit,
 )

@@ -29,7 +29,7 @@ def parse_trade(frame: Frame, value: Any) -> list[ParsedRow]:
     fields = Fields(value, frame.received_us)
     fields.one_of("exchange", (str(frame.venue).removeprefix(PREFIX),))
     base, quote = fields.text("base"), fields.text("quote")
-    pair = load_symbols().of_coincap(base, quote) if base is not None and quote is not None else None
+    pair = frame.symbols.of_coincap(base, quote) if base is not None and quote is not None else None
     if pair is None and base is not None and quote is not None:
         fields.reasons.append("unknown_symbol")
     side = fields.one_of("direction", _SIDES)
@@ -70,7 +70,7 @@ def _price(frame: Frame, row: int, slug: str, stated: Any) -> ParsedRow:
     fields = Fields({"price": stated}, frame.received_us)
     fields.reasons.extend(faults(slug))
     price = fields.quoted_decimal("price", quality.STATED_PRICE)
-    pair = load_symbols().of_coincap_asset(slug)
+    pair = frame.symbols.of_coincap_asset(slug)
     if pair is None:
         fields.reasons.append("unknown_symbol")
     if fields.reasons or pair is None or price is None or frame.received_us is None:

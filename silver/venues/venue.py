@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from silver.rows import Frame, ParsedRow
-from silver.symbols import Pair
+from silver.symbols import Pair, Symbols
 
 Parser = Callable[[Frame, Any], list[ParsedRow]]
 
@@ -68,7 +68,7 @@ class Venue:
     canonical_trade: Callable[[], CanonicalTrade] | None = None
     canonical_rows: Mapping[str, CanonicalRows] = field(default_factory=dict)
     ids_rise_by_one: bool = False
-    pair_of: Callable[[str], Pair | None] | None = None
+    pair_of: Callable[[Symbols, str], Pair | None] | None = None
 
 
 def canonical_digits(whole: int, fraction: int) -> str:

@@ -37,7 +37,7 @@ def audits_reading(frame: Frame) -> Reading:
 
 def _judged(frame: Frame) -> judge.Judged:
     into = judge.Judged()
-    judge.Judge().judge(0, judge.Frame(**vars(frame)), into)
+    judge.Judge().judge(0, judge.Frame(*(getattr(frame, name) for name in judge.Frame._fields)), into)
     return into
 
 

@@ -26,6 +26,7 @@ from silver.tables import (
     PRICES,
     QUARANTINE,
     SIX_MINUTE_TRENDS,
+    SYMBOLS,
     TICKERS,
     TRADES,
 )
@@ -34,7 +35,7 @@ Row = dict[str, Any]
 START_US = 1_723_161_600_000_000  # 2024-08-09 00:00 UTC
 MINUTE_US = 60_000_000
 ABOVE_BARS = (FIVE_MINUTE_BARS, SIX_MINUTE_TRENDS)
-REFINED = (GAPS, CANDLES, TICKERS, PRICES, QUARANTINE, TRADES)
+REFINED = (GAPS, CANDLES, TICKERS, PRICES, SYMBOLS, QUARANTINE, TRADES)
 TABLES = {t.name: t for t in (FRAMES, *REFINED, ONE_MINUTE_BARS, *ABOVE_BARS)}
 TICKER_COLUMNS = {
     "lastPrice": "last_price",
@@ -269,6 +270,21 @@ class HandLake:
             "rescued": None,
         }
         self.rows[PRICES.name].append(made)
+        return made
+
+    def names(self, *names: tuple[str, str, str], **given: Any) -> list[Row]:
+        """An exchangeInfo body of (symbol, base, quote), and its rows."""
+        items = [dict(zip(("symbol", "baseAsset", "quoteAsset"), name, strict=True)) for name in names]
+        frame = self.frame(json.dumps({"symbols": items}), channel="symbols", key="exchangeInfo", **given)
+        made = [
+            {
+                **_from_frame(frame, SYMBOLS, number),
+                **{"venue_symbol": name, "base": base, "quote": quote, "symbol": f"{base}-{quote}"},
+                **{"since": frame["received_at"], "source": "exchangeInfo"},
+            }
+            for number, (name, base, quote) in enumerate(names)
+        ]
+        self.rows[SYMBOLS.name] += made
         return made
 
     def quarantine(self, frame: Row, *reasons: str, row: int = -1) -> Row:

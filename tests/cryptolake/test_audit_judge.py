@@ -309,6 +309,8 @@ def _ours(found: Judged) -> Iterator[tuple[int, Any]]:
         yield row, tuple(gap)
     for symbol, first, last in found.lost:
         yield 0, (symbol, first, last)
+    for _, row, *name in found.symbols:
+        yield row, tuple(name)
     for bad in found.bad:
         yield max(bad.row, 0), None
 
@@ -324,6 +326,8 @@ def _theirs(rows: list[silver_rows.ParsedRow], frame: Frame, many: bool) -> Iter
             yield row.row, (row.venue_symbol, row.minute, *prices, *volumes, row.trade_count)
         elif isinstance(row, silver_rows.Gap):
             yield row.row, (row.symbol, row.from_time, row.to_time, row.reason)
+        elif isinstance(row, silver_rows.SymbolName):
+            yield row.row, (row.venue_symbol, row.since, row.base, row.quote)
         elif isinstance(row, silver_rows.LostIds):
             yield row.row, (row.symbol.replace("-", ""), row.from_id, row.to_id)
         else:
@@ -334,6 +338,8 @@ def _theirs(rows: list[silver_rows.ParsedRow], frame: Frame, many: bool) -> Iter
 def damaged_frames(draw: random.Random, count: int) -> Iterator[Frame]:
     marker = f'{{"kind":"disconnect","from_time_us":{START_US},"to_time_us":{START_US + 9},"reason":"cut"}}'
     candles = json.dumps([candle(START_US, "1.5", "2", "3", "4.5", 7)] * 2, separators=(",", ":"))
+    names = [{"symbol": f"{base}XYZ", "baseAsset": base, "quoteAsset": "XYZ", "filters": []} for base in ("BTC", "ETH")]
+    listing = json.dumps({"timezone": "UTC", "serverTime": 1, "symbols": names}, separators=(",", ":"))
     sources: list[tuple[str, dict[str, Any]]] = [
         (GOOD, {}),
         (f'{{"stream":"btcusdt@trade","data":{GOOD}}}', {}),
@@ -341,6 +347,7 @@ def damaged_frames(draw: random.Random, count: int) -> Iterator[Frame]:
         (f"[{REST},{REST}]", {"origin": "backfill"}),
         (candles, {"channel": "kline"}),
         (marker, {"channel": "gap", "venue": "coincap-bitso"}),
+        (listing, {"channel": "symbols", "key": "exchangeInfo"}),
         (LOST, {"channel": "gap"}),
         (DUMP, {"channel": "trade_dump", "origin": "backfill"}),
         ("id,price,qty,quote_qty,time,is_buyer_maker,is_best_match\n" + DUMP, {"channel": "trade_dump", "sequence": 0}),

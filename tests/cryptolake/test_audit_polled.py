@@ -21,7 +21,7 @@ from silver.tables import PRICES, QUARANTINE, TICKERS
 
 def judged(frame: Frame) -> Judged:
     found = Judged()
-    Judge().judge(0, AuditFrame(**vars(frame)), found)
+    Judge().judge(0, AuditFrame(*(getattr(frame, name) for name in AuditFrame._fields)), found)
     return found
 
 

@@ -17,7 +17,7 @@ from silver.tables import QUARANTINE, TRADES
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 WRITTEN = Refine.writes
-NOTHING = ("frames", "control", "trades", "candles", "gaps", "tickers", "prices", "copies", "quarantined")
+NOTHING = ("frames", "control", "trades", "candles", "gaps", "tickers", "prices", "symbols", "copies", "quarantined")
 LANDED_AT = datetime(2024, 8, 9, tzinfo=UTC)
 
 

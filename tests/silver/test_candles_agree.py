@@ -21,6 +21,7 @@ from silver.kinds import FROM_FRAME
 from silver.parse import canonical_rows, parse_frame
 from silver.rows import Candle, Frame, ParsedRow, Rejected
 from silver.strict import SCHEMA, parse_batches, parsed_rows
+from silver.symbols import load_symbols
 
 _KLINES = (SOURCES["binance-klines"],)
 _LAST_MINUTE = RECEIVED_US // 60_000_000 - 1
@@ -138,7 +139,7 @@ def test_batches_hold_what_is_read_at_once_as_they_hold_the_rest() -> None:
     batch = pa.RecordBatch.from_pylist(records, _TAKEN)
     rows = [row for each in records for row in parsed_rows(each)]
     strict = pa.Table.from_pylist(rows, to_arrow_schema(SCHEMA)).to_pylist()
-    found = list(parse_batches([batch.slice(0, 2), batch.slice(2)]))
+    found = list(parse_batches(load_symbols(), [batch.slice(0, 2), batch.slice(2)]))
     assert found[0].num_rows == 2
     assert in_order(row for part in found for row in part.to_pylist()) == in_order(strict)
 

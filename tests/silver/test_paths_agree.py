@@ -86,7 +86,7 @@ def in_bronze(spark: SparkSession, frames: list[Frame]) -> DataFrame:
 
 def fast_rows(bronze: DataFrame) -> dict[int, dict[str, Any]]:
     found = {}
-    for row in canonical_trades(route_frames(bronze)).select("offset", *FIELDS).collect():
+    for row in canonical_trades(route_frames(bronze, load_symbols())).select("offset", *FIELDS).collect():
         found[row["offset"]] = row.asDict() | {"event_time": row["event_time"].replace(tzinfo=UTC)}
     return found
 
@@ -135,4 +135,6 @@ def test_both_paths_give_the_same_rows(spark: SparkSession) -> None:
     assert len(odd) * 0.02 < len(found) - taken < len(odd) * 0.9
     # Whatever the strict parser makes of them, its columns can hold.
     rows = {(offset, row.row, row.kind) for offset, frame in enumerate(frames) for row in parse_frame(frame)}
-    assert {tuple(row) for row in parse_strictly(bronze).select("offset", "row", KIND).collect()} == rows
+    assert {
+        tuple(row) for row in parse_strictly(bronze, load_symbols()).select("offset", "row", KIND).collect()
+    } == rows

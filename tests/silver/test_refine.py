@@ -246,7 +246,7 @@ def test_drain_takes_bronze_in_groups_of_bounded_size_and_goes_on_where_it_stopp
         bronze.land([trade(start + step) for step in range(10)])
     refine = Refine(lake)
     assert refine.drain() == 5
-    assert bronze.versions() == [0, 0, 0, 0, 0, 3]
+    assert bronze.versions() == [0, 0, 0, 0, 0, 0, 3]
     assert bronze.trades("trade_id") == [(number,) for number in range(50)]
     assert refine.drain() == 0
     bronze.land([binance(b"[", sequence=1)])

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -18,14 +18,12 @@ from pyspark.sql import SparkSession
 import silver.parse
 import silver.quality
 import silver.replay
-import silver.venues.binance
 from lakehouse.home import lake_folder
 from lakehouse.lake import Lake
 from lakehouse.settings import Settings, load_settings
 from silver.replay import Replay
 from silver.rows import Frame
 from silver.selection import Selection
-from silver.symbols import load_symbols
 from silver.tables import CANDLES, GAPS, QUARANTINE
 from silver.venues.registry import venue_named
 
@@ -46,16 +44,19 @@ def bronze(spark: SparkSession, settings: Settings, empty_tables: Path) -> Bronz
 
 
 @pytest.fixture
-def mend(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """Know the quote asset XYZ and the venue binance-eu, as a line in conf/symbols.yml and a new release do."""
+def mend(bronze: Bronze, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Know the symbol BTCXYZ and the venue binance-eu: the venue has listed it, and a new release reads it."""
 
     def do() -> None:
-        known = load_symbols()
-        mended = replace(known, binance_quotes=("XYZ", *known.binance_quotes))
-        monkeypatch.setattr(silver.venues.binance, "load_symbols", lambda: mended)
+        bronze.carry([listing(("BTCXYZ", "BTC", "XYZ"))]).release()
         monkeypatch.setattr(silver.parse, "venue_named", lambda venue: venue_named(venue.removesuffix("-eu")))
 
     return do
+
+
+def listing(*pairs: tuple[str, str, str]) -> Frame:
+    rows = [dict(zip(("symbol", "baseAsset", "quoteAsset"), pair, strict=True)) for pair in pairs]
+    return binance(json.dumps({"timezone": "UTC", "symbols": rows}).encode(), channel="symbols", key="exchangeInfo")
 
 
 def trade(trade_id: int, symbol: str = "BTCUSDT", price: str = "1.5", **headers: Any) -> Frame:

@@ -1,0 +1,57 @@
+"""The mapping of names in force: conf/symbols.yml, and above it what the venues say of themselves in silver.symbols."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as f
+
+from lakehouse.lake import Lake
+from lakehouse.settings import Settings
+from silver.symbols import Pair, Symbols, load_symbols
+from silver.tables import SYMBOLS
+
+CONF = "conf"
+_FRAME = ("topic_id", "partition", "offset")
+
+
+def listed_symbols(lake: Lake, but: DataFrame | None = None) -> Symbols:
+    """Read the mapping of now.
+
+    Args:
+        lake: where silver.symbols is.
+        but: frames whose rows in it do not count: so it was when they were refined for the first time.
+    """
+    told = lake.read(SYMBOLS).where(f.col("source") != CONF)
+    if but is not None:
+        told = told.join(but.select(*_FRAME), list(_FRAME), "left_anti")
+    pair = f.struct("base", "quote")
+    newest = told.groupBy("venue", "venue_symbol").agg(f.max_by(pair, f.struct("since", "offset")).alias("pair"))
+    listed = {(row["venue"], row["venue_symbol"]): Pair(*row["pair"]) for row in newest.collect()}
+    return replace(load_symbols(), listed=listed)
+
+
+def seed(lake: Lake) -> int:
+    """Write what conf/symbols.yml says of the configured symbols and the table does not; return how many rows."""
+    known = lake.read(SYMBOLS).where(f.col("source") == CONF)
+    newest = known.groupBy("venue", "venue_symbol").agg(f.max_by("symbol", "since").alias("symbol"))
+    held = {(row["venue"], row["venue_symbol"]): row["symbol"] for row in newest.collect()}
+    wanted = {key: pair for key, pair in _of_conf(lake.settings).items() if held.get(key) != pair.symbol}
+    if not wanted:
+        return 0
+    rows = [
+        {"venue": venue, "venue_symbol": name, "base": pair.base, "quote": pair.quote, "symbol": pair.symbol}
+        for (venue, name), pair in wanted.items()
+    ]
+    written = lake.spark.createDataFrame(rows, SYMBOLS.schema)
+    lake.append(SYMBOLS, written.withColumns({"source": f.lit(CONF), "since": f.current_timestamp()}).coalesce(1))
+    return len(wanted)
+
+
+def _of_conf(settings: Settings) -> dict[tuple[str, str], Pair]:
+    symbols, venues = load_symbols(), settings.venues
+    found = {("binance", name): symbols.of_binance(name) for name in venues.binance.symbols}
+    found |= {("bybit-spot", name): symbols.of_bybit(name) for name in venues.bybit.spot_symbols}
+    found |= {("bybit-linear", name): symbols.of_bybit(name) for name in venues.bybit.linear_symbols}
+    return {key: pair for key, pair in found.items() if pair is not None}

@@ -1,0 +1,71 @@
+"""What the venues' names stand for: as the venue lists them, else as conf/symbols.yml splits them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from malformed import RECEIVED_US, binance, rest, rest_row
+
+from silver.parse import parse_frame
+from silver.rows import Frame, Rejected, SymbolName, Trade
+from silver.symbols import Pair, Symbols, load_symbols
+
+LISTED = {("binance", "BTCXYZ"): Pair("BTC", "XYZ"), ("binance", "ADAEUR"): Pair("AD", "AEUR")}
+
+
+def known() -> Symbols:
+    return replace(load_symbols(), listed=LISTED)
+
+
+def exchange_info(*items: Any, **beside: Any) -> Frame:
+    body = json.dumps({"timezone": "UTC", "serverTime": 1, **beside, "symbols": items}).encode()
+    return binance(body, channel="symbols", key="exchangeInfo")
+
+
+def test_a_listed_name_is_what_the_venue_says_and_another_is_split() -> None:
+    symbols = known()
+    assert symbols.of_binance("BTCXYZ") == Pair("BTC", "XYZ")
+    assert symbols.of_binance("ADAEUR") == Pair("AD", "AEUR")
+    assert symbols.of_binance("ETHBTC") == Pair("ETH", "BTC")
+    assert symbols.of_binance("ETHXYZ") is None
+    assert symbols.contradicted == ("ADAEUR",)
+    assert load_symbols().contradicted == ()
+
+
+def test_the_strict_parser_is_a_function_of_the_frame_and_the_names_in_force() -> None:
+    frame = replace(rest(rest_row(1)), key="BTCXYZ")
+    assert parse_frame(frame) == [Rejected(0, ("unknown_symbol",))]
+    (row,) = parse_frame(replace(frame, symbols=known()))
+    assert isinstance(row, Trade)
+    assert (row.symbol, row.base, row.quote, row.venue_symbol) == ("BTC-XYZ", "BTC", "XYZ", "BTCXYZ")
+
+
+def test_exchange_info_is_read_name_by_name() -> None:
+    good = {"symbol": "BTCXYZ", "status": "TRADING", "baseAsset": "BTC", "quoteAsset": "XYZ", "filters": []}
+    chinese = {"symbol": "币安人生USDT", "baseAsset": "币安人生", "quoteAsset": "USDT"}
+    frame = exchange_info(good, {**good, "quoteAsset": None}, {**good, "symbol": "<b>"}, 7, chinese)
+    assert parse_frame(frame) == [
+        SymbolName(0, "BTCXYZ", RECEIVED_US, "BTC", "XYZ", "BTC-XYZ", "exchangeInfo"),
+        Rejected(1, ("null_field:quoteAsset",)),
+        Rejected(2, ("unknown_value:symbol",)),
+        Rejected(3, ("not_object",)),
+        SymbolName(4, "币安人生USDT", RECEIVED_US, "币安人生", "USDT", "币安人生-USDT", "exchangeInfo"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"[]", "not_object"),
+        (b"{}", "missing_field:symbols"),
+        (b'{"symbols":[],"symbols":[]}', "duplicate_key"),
+        (b'{"symbols":{}}', "wrong_type:symbols"),
+        (b'{"code":-1121,"msg":"Invalid symbol."}', "missing_field:symbols"),
+        (b"<html>", "invalid_json"),
+    ],
+)
+def test_another_body_is_quarantined_as_a_whole(body: bytes, reason: str) -> None:
+    assert parse_frame(binance(body, channel="symbols", key="exchangeInfo")) == [Rejected(-1, (reason,))]
