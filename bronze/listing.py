@@ -6,6 +6,7 @@ import json
 import logging
 import threading
 import time
+from collections.abc import Sequence
 
 from ulid import ULID
 
@@ -21,6 +22,7 @@ log = logging.getLogger(__name__)
 PATH = "/api/v3/exchangeInfo"
 WEIGHT = 20
 SYMBOLS_A_BODY = 50  # some 5 KB each
+_NO_SUCH_SYMBOL = 400
 
 
 class Listing(threading.Thread):
@@ -69,9 +71,28 @@ class Listing(threading.Thread):
 
     def _fetch(self) -> None:
         for first in range(0, len(self._symbols), SYMBOLS_A_BODY):
-            names = json.dumps(self._symbols[first : first + SYMBOLS_A_BODY], separators=(",", ":"))
-            channel, body = framed(SYMBOLS, self._rest.get(PATH, {"symbols": names}, WEIGHT), self._collector)
-            now_us = time.time_ns() // 1000
-            record = Record("binance", channel, "exchangeInfo", self._session_id, self._asked, now_us, "stream", body)
-            if self._spool.append_when_room(record, self._stop_event):
-                self._asked += 1
+            names = self._symbols[first : first + SYMBOLS_A_BODY]
+            try:
+                self._take(names)
+            except RestError as error:
+                if error.status != _NO_SUCH_SYMBOL:
+                    raise
+                self._take_each(names)
+
+    def _take_each(self, names: Sequence[str]) -> None:
+        """Ask name by name: one that is not listed any more makes the venue refuse all that are asked for with it."""
+        for name in names:
+            try:
+                self._take([name])
+            except RestError as error:
+                if error.status != _NO_SUCH_SYMBOL:
+                    raise
+                log.warning("%s does not list %s (%s)", "binance", name, error)
+
+    def _take(self, names: Sequence[str]) -> None:
+        asked = {"symbols": json.dumps(names, separators=(",", ":"))}
+        channel, body = framed(SYMBOLS, self._rest.get(PATH, asked, WEIGHT), self._collector)
+        now_us = time.time_ns() // 1000
+        record = Record("binance", channel, "exchangeInfo", self._session_id, self._asked, now_us, "stream", body)
+        if self._spool.append_when_room(record, self._stop_event):
+            self._asked += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 
 from pyspark.sql import DataFrame
@@ -10,14 +11,17 @@ from pyspark.sql import functions as f
 from lakehouse.lake import Lake
 from lakehouse.settings import Settings
 from silver.symbols import Pair, Symbols, load_symbols
-from silver.tables import SYMBOLS
+from silver.tables import CANDLES, SYMBOLS, TRADES
 
+log = logging.getLogger(__name__)
 CONF = "conf"
 _FRAME = ("topic_id", "partition", "offset")
 
 
 def listed_symbols(lake: Lake, but: DataFrame | None = None) -> Symbols:
-    """Read the mapping of now.
+    """Read the mapping in force: a name once given stays, or the rows under it would be others than those to come.
+
+    So the first that a venue has said of a name counts, unless rows were named by the name's text before that.
 
     Args:
         lake: where silver.symbols is.
@@ -27,9 +31,29 @@ def listed_symbols(lake: Lake, but: DataFrame | None = None) -> Symbols:
     if but is not None:
         told = told.join(but.select(*_FRAME), list(_FRAME), "left_anti")
     pair = f.struct("base", "quote")
-    newest = told.groupBy("venue", "venue_symbol").agg(f.max_by(pair, f.struct("since", "offset")).alias("pair"))
-    listed = {(row["venue"], row["venue_symbol"]): Pair(*row["pair"]) for row in newest.collect()}
-    return replace(load_symbols(), listed=listed)
+    first = told.groupBy("venue", "venue_symbol").agg(f.min_by(pair, f.struct("since", "offset")).alias("pair"))
+    listed = {(row["venue"], row["venue_symbol"]): Pair(*row["pair"]) for row in first.collect()}
+    symbols = replace(load_symbols(), listed=listed)
+    for name in _named_by_text(lake, symbols):
+        log.warning(
+            "binance lists %s as %s; silver has it as its text says, so that stays", name, symbols.of_binance(name)
+        )
+        del listed["binance", name]
+    return symbols
+
+
+def _named_by_text(lake: Lake, symbols: Symbols) -> set[str]:
+    """Names that the venue lists otherwise than their text says, and of which silver has rows named by the text."""
+    contradicted = symbols.contradicted
+    if not contradicted:
+        return set()
+    by_text = {(name, pair.symbol) for name in contradicted if (pair := symbols.by_text(name))}
+    found: set[tuple[str, str]] = set()
+    for table in (TRADES, CANDLES):
+        of_names = (f.col("venue") == "binance") & f.col("venue_symbol").isin(*contradicted)
+        rows = lake.read(table).where(of_names).select("venue_symbol", "symbol").distinct().collect()
+        found |= {(row["venue_symbol"], row["symbol"]) for row in rows}
+    return {name for name, _ in found & by_text}
 
 
 def seed(lake: Lake) -> int:

@@ -47,17 +47,18 @@ class Symbols:
     def contradicted(self) -> tuple[str, ...]:
         """Names of Binance that the venue lists otherwise than they would be split."""
         listed = ((name, pair) for (venue, name), pair in self.listed.items() if venue == "binance")
-        return tuple(sorted(name for name, pair in listed if self._split_of_binance(name) not in (None, pair)))
+        return tuple(sorted(name for name, pair in listed if self.by_text(name) not in (None, pair)))
 
     def of_binance(self, name: str) -> Pair | None:
         """The pair as Binance lists it, else the name split at the longest known quote; None when there is none."""
-        return self.listed.get(("binance", name)) or self._split_of_binance(name)
+        return self.listed.get(("binance", name)) or self.by_text(name)
 
     def of_bybit(self, name: str) -> Pair | None:
         """Split a name like BTCUSDT, or BTCPERP (settled in USDC); None for a dated contract like BTC-25DEC26."""
         return _split(name, {**self.bybit_suffixes, **{quote: quote for quote in self.bybit_quotes}}.items())
 
-    def _split_of_binance(self, name: str) -> Pair | None:
+    def by_text(self, name: str) -> Pair | None:
+        """Split a name of Binance at the longest known quote, whatever the venue lists."""
         return _split(name, zip(self.binance_quotes, self.binance_quotes, strict=True))
 
     def of_coincap(self, base_slug: str, quote_slug: str) -> Pair | None:

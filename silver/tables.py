@@ -241,7 +241,7 @@ GAPS = Table(
 
 SYMBOLS = Table(
     name="silver.symbols",
-    comment="What the venues' names of their symbols stand for; the newest row of exchangeInfo counts, else conf.",
+    comment="What the venues' names of their symbols stand for; the first row of exchangeInfo counts, else conf.",
     schema=StructType(
         [
             column("venue", StringType(), "the market"),

@@ -71,11 +71,29 @@ def test_the_configured_symbols_are_asked_for_at_the_start_and_again_after_the_i
     ]
 
 
-def test_a_venue_that_refuses_is_asked_again_and_nothing_is_put_into_the_spool(
+def test_a_symbol_that_is_not_listed_hinders_no_other(
     venue: Callable[..., Settings], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    settings = venue(SYMBOLS='["NOSUCH"]')
+    settings = venue(SYMBOLS='["BTCUSDT","NOSUCH","ETHBTC"]')
     with Spool(tmp_path / "spool", settings.spool) as spool, listing(settings, spool):
-        await_until(lambda: caplog.text.count("could not be fetched") >= 2, 20, "two refusals")
-        assert records(spool) == []
-    assert "HTTP 400" in caplog.text
+        await_until(lambda: len(records(spool)) >= 2, 20, "two answers")
+        found = [item["symbol"] for record in records(spool) for item in json.loads(record.payload)["symbols"]]
+    assert found == ["BTCUSDT", "ETHBTC"]
+    assert "does not list NOSUCH" in caplog.text
+
+
+def test_a_venue_that_refuses_is_asked_again_and_nothing_is_put_into_the_spool(
+    simulator: Callable[..., SimulatorProcess],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    market = simulator()
+    for name, value in simulated_urls(market.urls).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("CRYPTOLAKE__COLLECTOR__BACKOFF_S", "0.1")
+    market.fault(rest_failures=2)
+    settings = load_settings(home=tmp_path / "home")
+    with Spool(tmp_path / "spool", settings.spool) as spool, listing(settings, spool):
+        await_until(lambda: len(records(spool)) >= 1, 20, "an answer")
+    assert caplog.text.count("could not be fetched") == 2

@@ -137,7 +137,7 @@ def test_batches_hold_what_is_read_at_once_as_they_hold_the_rest() -> None:
     frames = [canonical(klines(KLINE, KLINE)), *(case.frame for case in CASES if not case.is_huge)]
     records = [record(frame, offset) for offset, frame in enumerate(frames)]
     batch = pa.RecordBatch.from_pylist(records, _TAKEN)
-    rows = [row for each in records for row in parsed_rows(each)]
+    rows = [row for each in records for row in parsed_rows(each, load_symbols())]
     strict = pa.Table.from_pylist(rows, to_arrow_schema(SCHEMA)).to_pylist()
     found = list(parse_batches(load_symbols(), [batch.slice(0, 2), batch.slice(2)]))
     assert found[0].num_rows == 2
