@@ -29,7 +29,7 @@ from silver.tables import ONE_MINUTE_BARS, QUARANTINE, SIX_MINUTE_TRENDS, TRADES
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "silver"))
 from bronze_frames import LANDED_AT, Bronze, time_of
-from malformed import GOOD, MS, RECEIVED_US, binance
+from made_frames import GOOD, MS, RECEIVED_US, binance
 
 from bronze.tables import FRAMES
 from silver.rows import Frame

@@ -13,7 +13,7 @@ from corpus.cases import CASES, SOURCES
 from damage import beside
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from malformed import KLINE, RECEIVED_US, klines
+from made_frames import KLINE, RECEIVED_US, klines
 from pyspark.sql.pandas.types import to_arrow_schema
 
 from silver import quality

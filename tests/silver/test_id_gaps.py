@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 from bronze_frames import Bronze
-from malformed import GOOD, MS, RECEIVED_US, binance, coincap, rest, rest_row
+from crash_points import Cut, cut_at
+from made_frames import GOOD, MS, RECEIVED_US, binance, coincap, rest, rest_row
 
 import silver.id_gaps
 import silver.refine
@@ -70,19 +71,10 @@ def test_a_silence_without_a_missing_id_opens_nothing_and_a_venue_gone_quiet_ope
     assert bronze.lake.version(GAPS) == 1
 
 
-class Cut(Exception):
-    """The crash."""
-
-
 def crash(bronze: Bronze, monkeypatch: pytest.MonkeyPatch, point: str, frames: list[Frame]) -> Bronze:
     """Carry a batch up to a point, then start again from the tables."""
-
-    def at(reached: str) -> None:
-        if reached == point:
-            raise Cut
-
     for module in (silver.refine, silver.id_gaps):
-        monkeypatch.setattr(module, "fault_point", at)
+        monkeypatch.setattr(module, "fault_point", cut_at(point))
     with pytest.raises(Cut):
         bronze.carry(frames)
     monkeypatch.undo()

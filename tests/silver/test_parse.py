@@ -6,7 +6,7 @@ import time
 from dataclasses import replace
 from decimal import Decimal
 
-from malformed import COINCAP, KLINE, MS, binance, changed, coincap, klines, rest, rest_row
+from made_frames import COINCAP, KLINE, MS, binance, changed, coincap, klines, rest, rest_row
 
 from silver.parse import parse_frame
 from silver.rows import Candle, Frame, Gap, Rejected, Trade

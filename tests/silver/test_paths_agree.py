@@ -15,7 +15,7 @@ from corpus.cases import CASES
 from damage import beside
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
-from malformed import RECEIVED_US, binance, coincap
+from made_frames import RECEIVED_US, binance, coincap
 from pyspark.sql import DataFrame, SparkSession
 
 from bronze.tables import FRAMES

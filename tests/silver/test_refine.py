@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC
 from decimal import Decimal
@@ -12,8 +11,8 @@ from pathlib import Path
 
 import pytest
 from bronze_frames import Bronze, counts, time_of
-from crash_points import drawn_points
-from malformed import GOOD, KLINE, MS, RECEIVED_US, binance, coincap, klines, rest, rest_row
+from crash_points import Cut, cut_at, drawn_points
+from made_frames import GOOD, KLINE, MS, RECEIVED_US, binance, coincap, klines, listing, rest, rest_row
 from polled_frames import coincap_prices, ticker, tickers
 
 import silver.refine
@@ -21,7 +20,7 @@ from lakehouse.lake import Lake
 from silver.kinds import BESIDE_TRADES
 from silver.refine import Refine
 from silver.rows import Frame
-from silver.tables import CANDLES, GAPS, PRICES, TICKERS, TRADES
+from silver.tables import CANDLES, GAPS, PRICES, SYMBOLS, TICKERS, TRADES
 
 TRADE_FIELDS = ("symbol", "trade_key", "trade_id", "side", "price", "quantity", "event_time", "row", "rescued")
 
@@ -173,18 +172,6 @@ def test_candles_and_gaps_are_written_once(bronze: Bronze) -> None:
     assert bronze.versions() == before
 
 
-class Cut(Exception):
-    """The crash."""
-
-
-def cut_at(name: str) -> Callable[[str], None]:
-    def fault_point(reached: str) -> None:
-        if reached == name:
-            raise Cut
-
-    return fault_point
-
-
 def crash_batches(count: int) -> list[list[Frame]]:
     """Each has something for every table, and copies and contradictions of its own rows and of the batch before."""
     found = []
@@ -203,6 +190,7 @@ def crash_batches(count: int) -> list[list[Frame]]:
                 klines(minute),
                 tickers(ticker(closeTime=MS - number), 7),
                 coincap_prices('{"bitcoin":"1.5","x":"1"}', received_us=RECEIVED_US + number),
+                listing(f"N{number}XYZ", f"N{number}", "XYZ"),
             ]
         )
     return found
@@ -230,13 +218,13 @@ def test_a_crash_between_any_two_writes_loses_and_doubles_nothing(
     assert bronze.trades("trade_id", "price") == [
         (10 * number + step, Decimal("1.5")) for number in batches for step in (1, 2)
     ]
-    conflicts = {(11 * number + place, 0): {"conflicting_duplicate"} for number in batches for place in (3, 5)}
-    garbage = {(11 * number + 6, -1): {"invalid_json"} for number in batches}
-    numbers = {(11 * number + 9, 1): {"not_object"} for number in batches}
-    unknown = {(11 * number + 10, 1): {"unknown_symbol"} for number in batches}
+    conflicts = {(12 * number + place, 0): {"conflicting_duplicate"} for number in batches for place in (3, 5)}
+    garbage = {(12 * number + 6, -1): {"invalid_json"} for number in batches}
+    numbers = {(12 * number + 9, 1): {"not_object"} for number in batches}
+    unknown = {(12 * number + 10, 1): {"unknown_symbol"} for number in batches}
     assert bronze.quarantined() == conflicts | garbage | numbers | unknown
-    for place, table in enumerate((GAPS, CANDLES, TICKERS, PRICES), start=7):
-        assert bronze.rows(bronze.lake.read(table), "offset") == [(11 * number + place,) for number in batches]
+    for place, table in enumerate((GAPS, CANDLES, TICKERS, PRICES, SYMBOLS), start=7):
+        assert bronze.rows(bronze.lake.read(table), "offset") == [(12 * number + place,) for number in batches]
 
 
 def test_drain_takes_bronze_in_groups_of_bounded_size_and_goes_on_where_it_stopped(bronze: Bronze) -> None:

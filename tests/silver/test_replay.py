@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 from bronze_frames import WRITTEN, Bronze, create_tables
-from malformed import GOOD, KLINE, RECEIVED_US, binance, coincap, klines, rest, rest_row
+from crash_points import Cut
+from made_frames import GOOD, KLINE, RECEIVED_US, binance, coincap, klines, rest, rest_row
 from pyspark.sql import SparkSession
 
 import silver.parse
@@ -76,10 +77,6 @@ def outcomes(lake: Lake) -> dict[tuple[int, int], str | None]:
     rows = lake.read(QUARANTINE).select("offset", "row", "outcome").collect()
     assert len({(row["offset"], row["row"]) for row in rows}) == len(rows)
     return {(row["offset"], row["row"]): row["outcome"] for row in rows}
-
-
-class Cut(Exception):
-    """The crash."""
 
 
 def cut_after(number: int) -> Callable[[str], None]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from malformed import RECEIVED_US, binance, rest, rest_row
+from made_frames import RECEIVED_US, binance, rest, rest_row
 
 from silver.parse import parse_frame
 from silver.rows import Frame, Rejected, SymbolName, Trade

@@ -47,3 +47,9 @@ def changed(old: str, new: str, frame: Frame | None = None) -> Frame:
     frame = frame or binance()
     assert frame.payload.count(old.encode()) == 1, old
     return replace(frame, payload=frame.payload.replace(old.encode(), new.encode()))
+
+
+def listing(symbol: str, base: str, quote: str, after_us: int = 0) -> Frame:
+    body = {"symbols": [{"symbol": symbol, "baseAsset": base, "quoteAsset": quote}]}
+    payload, received_us = json.dumps(body).encode(), RECEIVED_US + after_us
+    return binance(payload, channel="symbols", key="exchangeInfo", received_us=received_us)
