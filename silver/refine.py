@@ -21,6 +21,7 @@ from silver.kinds import BESIDE_TRADES, CANDLE, ROW_KINDS, SYMBOL, TRADE, RowKin
 from silver.parse import GAP_CHANNEL, parse_frame
 from silver.quality import RULE_VERSION
 from silver.rows import LostIds, Rejected
+from silver.stored import stored_between
 from silver.strict import FRAME_ID, KIND, PARSER_TAKES, frame_of, parse_strictly, rejected_rows, rows_of_kind
 from silver.survey import survey
 from silver.symbol_table import listed_symbols
@@ -224,7 +225,8 @@ class _Batch:
         found = self._kinds.get(kind.name)
         if self._strict is None or found is None:
             return None
-        return self._judge(kind, rows_of_kind(self._strict, kind), self._stored_between(kind, found))
+        stored = stored_between(self._lake, kind, found.earliest_us, found.latest_us)
+        return self._judge(kind, rows_of_kind(self._strict, kind), stored)
 
     def new_trades(self) -> DataFrame | None:
         """The trades to append; None when there are none."""
@@ -272,12 +274,6 @@ class _Batch:
             "outcome": f.lit(None).cast("string"),
         }
         return bad.join(frame, same_frame).withColumns(judged).select(*columns)
-
-    def _stored_between(self, kind: RowKind, found: _Found) -> DataFrame | None:
-        if self._lake.is_empty(kind.table):
-            return None
-        earliest, latest = (f.timestamp_micros(f.lit(us)) for us in (found.earliest_us, found.latest_us))
-        return self._lake.read(kind.table).where(f.col(kind.time).between(earliest, latest))
 
     def _judge(self, kind: RowKind, rows: DataFrame, stored: DataFrame | None) -> DataFrame | None:
         # Not cached but checkpointed: Spark recomputes what is cached from a table that is appended to, and then the

@@ -26,6 +26,7 @@ from silver.kinds import ROW_KINDS, TRADE, RowKind
 from silver.quality import RULE_VERSION
 from silver.rows import WHOLE_FRAME, Rejected
 from silver.selection import Selection
+from silver.stored import stored_between
 from silver.strict import KIND, SCHEMA, parsed_rows, rows_of_kind
 from silver.survey import survey
 from silver.symbol_table import listed_symbols
@@ -171,8 +172,7 @@ class Replay:
                 self._id_gaps.restore(self._lake, held)
             return self._high_water.stored_copies(self._lake, spans)
         times = [row[kind.name][kind.time] for row in good]
-        earliest, latest = (f.timestamp_micros(f.lit(us)) for us in (min(times), max(times)))
-        return self._lake.read(kind.table).where(f.col(kind.time).between(earliest, latest))
+        return stored_between(self._lake, kind, min(times), max(times))
 
     def _mark_rows(self, tried: Iterable[_Tried], number: int) -> int:
         now_us = time.time_ns() // 1000
