@@ -131,7 +131,7 @@ class Land:
                 "A topic was deleted while its records were on the way to bronze", "Start again: the others go on."
             )
         rows = sum(row["rows"] for row in found)
-        version = self._lake.append(FRAMES, self._lake.in_few_files(frames, rows), Txn(self._app_id(), batch_id))
+        version = self._lake.append(FRAMES, frames, Txn(self._app_id(), batch_id), count=rows)
         if version is None:
             raise CryptolakeError(
                 f"The checkpoint {self._checkpoint} is older than bronze: batch {batch_id} brings new rows under a"

@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from itertools import pairwise
 
-from pyspark.sql.types import StructField
+from pyspark.sql.types import (
+    DoubleType,
+    IntegerType,
+    LongType,
+    StringType,
+    StructField,
+    TimestampType,
+)
 
 from lakehouse.table import Table
 
+_BOUNDED = (StringType, IntegerType, LongType, DoubleType, TimestampType)
 
-def create_statement(table: Table, identifier: str) -> str:
+
+def create_statement(table: Table, identifier: str, cluster_by: Sequence[str]) -> str:
     """SQL that creates a table as its contract has it, unless it is there.
 
     Args:
         table: the contract.
         identifier: its name in SQL.
+        cluster_by: columns for liquid clustering; none for a table without.
     """
     columns = ", ".join(_column(field) for field in table.schema.fields)
-    properties = dict(table.properties)
+    properties = {"delta.dataSkippingStatsColumns": ",".join(_with_statistics(table)), **table.properties}
     if table.append_only:
         # A change feed of appends costs nothing: it reads the appended files, and names their version.
         properties |= {"delta.appendOnly": "true", "delta.enableChangeDataFeed": "true"}
@@ -26,9 +36,9 @@ def create_statement(table: Table, identifier: str) -> str:
     listed = ", ".join(f"{_quoted(key)} = {_quoted(value)}" for key, value in properties.items())
     return (
         f"CREATE TABLE IF NOT EXISTS {identifier} ({columns}) USING delta"
-        + (f" CLUSTER BY ({', '.join(table.cluster_by)})" if table.cluster_by else "")
+        + (f" CLUSTER BY ({', '.join(cluster_by)})" if cluster_by else "")
         + f" COMMENT {_quoted(table.comment)}"
-        + (f" TBLPROPERTIES ({listed})" if listed else "")
+        + f" TBLPROPERTIES ({listed})"
     )
 
 
@@ -45,6 +55,11 @@ def add_columns_statement(table: Table, identifier: str, names: Collection[str])
         f"{_column(field)}{after.get(field.name, ' FIRST')}" for field in table.schema.fields if field.name in names
     )
     return f"ALTER TABLE {identifier} ADD COLUMNS ({columns})"
+
+
+def _with_statistics(table: Table) -> list[str]:
+    """The columns whose bounds the log holds: not decimals, whose bounds delta-rs rounds, so that rows were skipped."""
+    return [field.name for field in table.schema.fields if isinstance(field.dataType, _BOUNDED)]
 
 
 def _column(field: StructField) -> str:

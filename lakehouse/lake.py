@@ -17,6 +17,7 @@ from pyspark.sql import functions as f
 from lakehouse.arrow import contract_schema, frame_of
 from lakehouse.ddl import add_columns_statement, create_statement
 from lakehouse.home import lake_folder
+from lakehouse.local_tables import LocalTables, append, appendable
 from lakehouse.marks import Marks, note_of
 from lakehouse.settings import Settings
 from lakehouse.table import Table
@@ -58,13 +59,14 @@ class Lake:
         self.spark = spark
         self.settings = settings
         self._catalog = settings.lake.catalog
+        self._local = LocalTables()
         self._known: dict[str, _Known] = {}
         self._carried: dict[str, dict[str, int]] = {}
 
     def on(self, spark: SparkSession) -> Lake:
         """Return the same lake on another session: foreachBatch runs on a clone that confs of the outer one miss."""
         other = Lake(spark, self.settings)
-        other._known, other._carried = self._known, self._carried
+        other._local, other._known, other._carried = self._local, self._known, self._carried
         return other
 
     def path(self, table: Table) -> Path:
@@ -79,7 +81,8 @@ class Lake:
 
     def _create(self, table: Table) -> None:
         if not self.exists(table):
-            self.spark.sql(create_statement(table, self.identifier(table)))
+            # Not clustered in a folder: delta-rs could not append. Rows come in the order of time, which prunes, too.
+            self.spark.sql(create_statement(table, self.identifier(table), table.cluster_by if self._catalog else ()))
             return
         held = self._state(table).columns()
         if lacking := [name for name in table.columns if name not in held]:
@@ -158,9 +161,11 @@ class Lake:
         return None if _at_least(self.mark(target, app_id) or 0, version) else Txn(app_id, version)
 
     def advance(self, target: Table, app_id: str, version: int) -> None:
-        """Leave a mark without rows, unless it is there already; seconds where a mark with rows costs nothing."""
-        if txn := self.rising(target, app_id, version):
-            # Without a row Delta makes no commit but for a transaction.
+        """Leave a mark without rows, unless it is there already."""
+        if not (txn := self.rising(target, app_id, version)):
+            return
+        if not self._append_local(target, contract_schema(target).empty_table(), txn):
+            # Without a row Spark makes no commit but for a transaction, which takes it seconds.
             guard = {"txnAppId": txn.app_id, "txnVersion": str(txn.version)}
             self._append(target, self.no_rows(target), self._marks_with(target, txn), guard)
 
@@ -168,17 +173,15 @@ class Lake:
         """Leave a mark with the next commit to the table; until then it is not there, and a crash loses it."""
         self._carried.setdefault(target.name, {})[app_id] = version
 
-    def in_few_files(self, frame: DataFrame, rows: int) -> DataFrame:
-        """Make a frame of so many rows be written as one file for every `rows_per_file`, not as one for every task."""
-        return frame.coalesce(1 + rows // self.settings.lake.rows_per_file)
-
-    def append(self, table: Table, frame: DataFrame, txn: Txn | None = None) -> int | None:
+    def append(self, table: Table, frame: DataFrame, txn: Txn | None = None, *, count: int | None = None) -> int | None:
         """Append rows in one commit.
 
         Args:
             table: the contract; the frame must have its columns.
             frame: the rows.
             txn: when given, the append is skipped if this app id has written this version or a higher one.
+            count: about how many rows there are, where that is known: up to `lake.arrow_rows` go through this process
+                and past Spark, and more are written as one file for every `lake.rows_per_file`, not for every task.
 
         Returns:
             the version of the commit, or None when it was skipped.
@@ -189,7 +192,30 @@ class Lake:
         rows = table.conform(frame)
         if txn and _at_least(self.mark(table, txn.app_id), txn.version):
             return None
-        return self._append(table, rows, self._marks_with(table, txn), {})
+        limits = self.settings.lake
+        if count is not None and count <= limits.arrow_rows and self._is_appendable(table):
+            return self.append_rows(table, rows.toArrow(), txn)
+        files = rows if count is None else rows.coalesce(1 + count // limits.rows_per_file)
+        return self._append(table, files, self._marks_with(table, txn), {})
+
+    def append_rows(self, table: Table, rows: pa.Table, txn: Txn | None = None) -> int | None:
+        """Append rows that are in memory, in one commit: in milliseconds where the table is in a folder.
+
+        Args:
+            table: the contract.
+            rows: with its columns, in any order.
+            txn: as in `append`.
+
+        Returns:
+            the version of the commit, or None when it was skipped.
+        """
+        if txn and _at_least(self.mark(table, txn.app_id), txn.version):
+            return None
+        schema = contract_schema(table)
+        ordered = rows.select(schema.names).cast(schema)
+        if (version := self._append_local(table, ordered, txn)) is not None:
+            return version
+        return self._append(table, frame_of(self.spark, ordered).coalesce(1), self._marks_with(table, txn), {})
 
     def upsert(
         self,
@@ -251,6 +277,16 @@ class Lake:
             writer.save(str(self.path(table)))
         return self._committed(table, session, marks)
 
+    def _is_appendable(self, table: Table) -> bool:
+        return not self._catalog and appendable(self._local.newest(self.path(table)))
+
+    def _append_local(self, table: Table, rows: pa.Table, txn: Txn | None) -> int | None:
+        if not self._is_appendable(table):
+            return None
+        marks = self._marks_with(table, txn)
+        version = append(self._local.newest(self.path(table)), rows, note_of(marks))
+        return self._written(table, version, marks)
+
     def _marks(self, table: Table) -> Marks:
         version = self.version(table)
         known = self._known.get(table.name)
@@ -263,7 +299,9 @@ class Lake:
         return {**marks, txn.app_id: txn.version} if txn else marks
 
     def _committed(self, table: Table, session: SparkSession, marks: Marks) -> int:
-        version = int(session.conf.get(_LAST_COMMIT) or self.version(table))
+        return self._written(table, int(session.conf.get(_LAST_COMMIT) or self.version(table)), marks)
+
+    def _written(self, table: Table, version: int, marks: Marks) -> int:
         self._known[table.name] = _Known(version, marks)
         self._carried.pop(table.name, None)
         return version
@@ -271,7 +309,7 @@ class Lake:
     def _state(self, table: Table) -> TableState:
         if self._catalog:
             return CatalogTableState(lambda: self.spark, self.identifier(table))
-        return LocalTableState(self.path(table))
+        return LocalTableState(self.path(table), self._local)
 
 
 def _at_least(stored: int | None, wanted: int) -> bool:

@@ -14,6 +14,7 @@ from deltalake import DeltaTable as RustDeltaTable
 from pyspark.sql import Column, SparkSession
 from pyspark.sql import functions as f
 
+from lakehouse.local_tables import LocalTables
 from lakehouse.marks import Marks, newest_marks
 
 Spans = Sequence[tuple[datetime, datetime]]  # starts and ends, ends excluded
@@ -77,10 +78,12 @@ class LocalTableState:
 
     Args:
         folder: where the table is.
+        tables: has it loaded.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, tables: LocalTables) -> None:
         self._folder = folder
+        self._tables = tables
 
     def table_id(self) -> str:
         """The id in the table's metadata."""
@@ -119,7 +122,7 @@ class LocalTableState:
         return pa.table(self._table().get_add_actions())
 
     def _table(self) -> RustDeltaTable:
-        return RustDeltaTable(str(self._folder))
+        return self._tables.newest(self._folder)
 
 
 class CatalogTableState:

@@ -69,4 +69,4 @@ class LiveScores:
                 split=LIVE,
                 scored_at=now,
             )
-            self._lake.append(MODEL_SCORES, frame)
+            self._lake.append(MODEL_SCORES, frame, count=len(scores))

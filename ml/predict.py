@@ -12,11 +12,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.ml.functions import vector_to_array
-from pyspark.sql import DataFrame, Row
+from pyspark.sql import Row
 from pyspark.sql import functions as f
 
 from gold.tables import MODEL_SCORES, PREDICTIONS
-from lakehouse.arrow import frame_of
+from lakehouse.arrow import contract_schema, frame_of
 from lakehouse.faults import fault_point
 from lakehouse.lake import Lake, Txn
 from ml import baselines
@@ -154,7 +154,7 @@ class Predict:
         rows = [self._row(champion, row, now) for row in said.collect()]
         rows = [row for row in rows if _minute(row) in wanted]
         if rows:
-            self._lake.append(PREDICTIONS, self._frame(rows), Txn(self._app_id(), version))
+            self._lake.append_rows(PREDICTIONS, _table(rows), Txn(self._app_id(), version))
             fault_point("after_predictions_commit")
         predicted.update(_minute(row) for row in rows)
         self._pending = [*(self._pending or ()), *(row for row in rows if row["label_status"] == PENDING)]
@@ -227,14 +227,14 @@ class Predict:
         if due:
             times = [int(row["feature_time"].timestamp()) for row in due]
             within = f"t.feature_time BETWEEN timestamp_seconds({min(times)}) AND timestamp_seconds({max(times)})"
-            self._lake.upsert(PREDICTIONS, self._frame(due), within=within)
+            self._lake.upsert(PREDICTIONS, frame_of(self._lake.spark, _table(due)), within=within)
             fault_point("after_labels_commit")
         self._pending = left
         return bool(due)
 
-    def _frame(self, rows: Sequence[Prediction]) -> DataFrame:
-        values = [tuple(row.get(name) for name in PREDICTIONS.columns) for row in rows]
-        return self._lake.spark.createDataFrame(values, PREDICTIONS.schema)
+
+def _table(rows: Sequence[Prediction]) -> pa.Table:
+    return pa.Table.from_pylist(rows, contract_schema(PREDICTIONS))
 
 
 def _minute(row: Prediction) -> Minute:

@@ -236,4 +236,4 @@ def _store(lake: Lake, model: RegisteredModel, scores: Sequence[Score]) -> None:
         split=_TEST,
         scored_at=datetime.now(UTC),
     )
-    lake.append(MODEL_SCORES, frame)
+    lake.append(MODEL_SCORES, frame, count=len(scores))

@@ -9,9 +9,8 @@ from datetime import UTC, datetime, timedelta
 import pyarrow as pa
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as f
-from pyspark.sql.pandas.types import to_arrow_schema
 
-from lakehouse.arrow import frame_of
+from lakehouse.arrow import contract_schema, frame_of
 from lakehouse.faults import fault_point
 from lakehouse.lake import Lake
 from silver.high_water import Span
@@ -100,12 +99,12 @@ class IdGaps:
         known = [gap for gap in found if gap.detected_us]
         for gap in found:
             gap.detected_us = gap.detected_us or written_us
-        rows = _frame(lake, found, None)
+        rows = _rows(found, None)
         if known:
             with run_once(lake):
-                lake.upsert(GAPS, rows)
+                lake.upsert(GAPS, frame_of(lake.spark, rows).coalesce(1))
         else:
-            lake.append(GAPS, rows)
+            lake.append_rows(GAPS, rows)
         for gap in found:
             gap.stored = True
         fault_point("after_found_gaps_commit")
@@ -118,7 +117,8 @@ class IdGaps:
         for gap in filled:
             gap.status = CLOSED
         with run_once(lake):
-            lake.upsert(GAPS, _frame(lake, filled, time.time_ns() // 1000))
+            rows = _rows(filled, time.time_ns() // 1000)
+            lake.upsert(GAPS, frame_of(lake.spark, rows).coalesce(1))
         self._ids.forget(filled)
         fault_point("after_closed_gaps_commit")
 
@@ -150,7 +150,7 @@ def _rises_by_one(header: str) -> bool:
     return venue is not None and venue.ids_rise_by_one
 
 
-def _frame(lake: Lake, gaps: Collection[Gap], closed_us: int | None) -> DataFrame:
+def _rows(gaps: Collection[Gap], closed_us: int | None) -> pa.Table:
     rows = [
         {
             "venue": gap.venue,
@@ -164,5 +164,4 @@ def _frame(lake: Lake, gaps: Collection[Gap], closed_us: int | None) -> DataFram
         }
         for gap in gaps
     ]
-    schema = to_arrow_schema(GAPS.schema)
-    return frame_of(lake.spark, pa.Table.from_pylist(rows, schema)).coalesce(1)
+    return pa.Table.from_pylist(rows, contract_schema(GAPS))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import reduce
 from typing import NamedTuple
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as f
 
 from bronze.tables import FRAMES
@@ -139,8 +139,7 @@ class Refine:
     def _append(self, table: Table, rows: DataFrame | None, count: int, version: int, fault: str) -> int | None:
         if rows is None:
             return None
-        files = self._lake.in_few_files(rows, count)
-        written = self._lake.append(table, files, Txn(self._app_id(table), version))
+        written = self._lake.append(table, rows, Txn(self._app_id(table), version), count=count)
         fault_point(fault)
         return written
 
@@ -176,7 +175,7 @@ class Refine:
         if low >= current:
             return
         history = self._lake.spark.sql(f"DESCRIBE HISTORY {self._lake.identifier(FRAMES)} LIMIT {current - low + 1}")
-        landed = history.select("version", f.col("operationMetrics")["numOutputRows"].cast("bigint").alias("rows"))
+        landed = history.select("version", _rows_written().alias("rows"))
         rows_in = {row["version"]: row["rows"] or 0 for row in landed.collect()}
         waiting = 0
         for version in range(low + 1, current + 1):
@@ -303,3 +302,9 @@ def _kinds_found(parsed: DataFrame) -> dict[str, _Found]:
     time_us = f.coalesce(*(f.unix_micros(f"{kind.name}.{kind.time}") for kind in ROW_KINDS))
     found = parsed.groupBy(KIND).agg(f.count("*"), f.min(time_us), f.max(time_us)).collect()
     return {kind: _Found(*figures) for kind, *figures in found}
+
+
+def _rows_written() -> Column:
+    """How many rows a commit of a history has appended: by Spark's name of the figure, else by delta-rs's."""
+    figures = f.col("operationMetrics")
+    return f.coalesce(figures["numOutputRows"], figures["num_added_rows"]).cast("bigint")

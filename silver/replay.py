@@ -145,9 +145,7 @@ class Replay:
             count = new.count()
             if count:
                 self._open_gaps(spans, rows)
-                version = self._lake.append(
-                    kind.table, self._lake.in_few_files(new, count), self._txn(kind.table, number)
-                )
+                version = self._lake.append(kind.table, new, self._txn(kind.table, number), count=count)
                 fault_point("after_replay_insert")
                 self._close_gaps(spans, version)
             found |= {tuple(place): outcome for place, outcome in outcomes.items()}

@@ -185,12 +185,12 @@ def _write(
     written = in_order(new | changed)
     if not (written or gone):
         return []
-    rows = _rows(lake.spark, found, computed, written, changed)
+    rows = _rows(found, computed, written, changed)
     if changed or gone:
         going = keys_frame(lake.spark, gone, time) if gone else None
-        lake.upsert(table, rows, txn, delete=going, within=_sql(time, where))
+        lake.upsert(table, frame_of(lake.spark, rows).coalesce(1), txn, delete=going, within=_sql(time, where))
     else:
-        lake.append(table, rows, txn)
+        lake.append_rows(table, rows, txn)
     return written
 
 
@@ -207,17 +207,12 @@ def _keys_of(rows: pa.Table, time: str) -> list[BarKey]:
 
 
 def _rows(
-    spark: SparkSession,
-    keys: Sequence[BarKey],
-    computed: pa.Table,
-    written: Collection[BarKey],
-    changed: Collection[BarKey],
-) -> DataFrame:
+    keys: Sequence[BarKey], computed: pa.Table, written: Collection[BarKey], changed: Collection[BarKey]
+) -> pa.Table:
     place = {key: number for number, key in enumerate(keys)}
     taken = computed.take(pa.array([place[key] for key in written], pa.int64()))
-    revised = taken.append_column("revised", pa.array([key in changed for key in written], pa.bool_()))
-    revised_at = f.when(f.col("revised"), f.current_timestamp())
-    return frame_of(spark, revised).withColumn("revised_at", revised_at).drop("revised").coalesce(1)
+    now = datetime.now(UTC)
+    return taken.append_column("revised_at", pa.array([now if key in changed else None for key in written], _UTC))
 
 
 def _sql(time: str, where: Spans) -> str:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from datetime import UTC, datetime
 
+import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as f
 
+from lakehouse.arrow import contract_schema
 from lakehouse.lake import Lake
 from lakehouse.settings import Settings
 from silver.symbols import Pair, Symbols, load_symbols
@@ -64,12 +67,12 @@ def seed(lake: Lake) -> int:
     wanted = {key: pair for key, pair in _of_conf(lake.settings).items() if held.get(key) != pair.symbol}
     if not wanted:
         return 0
+    said = {"source": CONF, "since": datetime.now(UTC)}
     rows = [
-        {"venue": venue, "venue_symbol": name, "base": pair.base, "quote": pair.quote, "symbol": pair.symbol}
+        {"venue": venue, "venue_symbol": name, "base": pair.base, "quote": pair.quote, "symbol": pair.symbol} | said
         for (venue, name), pair in wanted.items()
     ]
-    written = lake.spark.createDataFrame(rows, SYMBOLS.schema)
-    lake.append(SYMBOLS, written.withColumns({"source": f.lit(CONF), "since": f.current_timestamp()}).coalesce(1))
+    lake.append_rows(SYMBOLS, pa.Table.from_pylist(rows, contract_schema(SYMBOLS)))
     return len(wanted)
 
 

@@ -24,6 +24,7 @@ class LakeSettings(Section):
     gap_open_s: float
     settle_keys: int
     compiled_rows: int
+    arrow_rows: int
     settle_ranges: int
     drain_versions: int
     trigger_interval_ms: int
