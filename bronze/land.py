@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow as pa
 from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as f
 
@@ -25,11 +26,12 @@ _LATEST_US = 4_102_444_800_000_000
 
 @dataclass(frozen=True)
 class Landed:
-    """What one batch brought: its rows, cached until `release`, and the version they were written in."""
+    """What one batch brought: its rows, cached until `release` or in memory, and the version they were written in."""
 
     frames: DataFrame
     version: int
     rows: int
+    few: pa.Table | None = None
 
     def release(self) -> None:
         """Let the cached rows go."""
@@ -131,7 +133,12 @@ class Land:
                 "A topic was deleted while its records were on the way to bronze", "Start again: the others go on."
             )
         rows = sum(row["rows"] for row in found)
-        version = self._lake.append(FRAMES, frames, Txn(self._app_id(), batch_id), count=rows)
+        txn = Txn(self._app_id(), batch_id)
+        few = frames.toArrow() if rows <= self._lake.settings.lake.few_frames else None
+        if few is not None:
+            version = self._lake.append_rows(FRAMES, few, txn)
+        else:
+            version = self._lake.append(FRAMES, frames, txn, count=rows)
         if version is None:
             raise CryptolakeError(
                 f"The checkpoint {self._checkpoint} is older than bronze: batch {batch_id} brings new rows under a"
@@ -140,7 +147,7 @@ class Land:
             )
         fault_point("after_bronze_commit")
         self._landed |= {(row["topic_id"], row["partition"]): row["last"] for row in found}
-        return Landed(frames, version, rows)
+        return Landed(frames, version, rows, few)
 
     def refresh_topic_ids(self) -> None:
         """Ask the broker for its topics and refuse one that was made anew.

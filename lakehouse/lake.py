@@ -21,7 +21,7 @@ from lakehouse.local_tables import LocalTables, append, appendable
 from lakehouse.marks import Marks, note_of
 from lakehouse.settings import Settings
 from lakehouse.table import Table
-from lakehouse.table_state import CatalogTableState, LocalTableState, Spans, TableState
+from lakehouse.table_state import AnyOf, CatalogTableState, LocalTableState, Spans, TableState, fulfils
 
 _LAST_COMMIT = "spark.databricks.delta.lastCommitVersionInSession"
 _USER_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
@@ -105,6 +105,10 @@ class Lake:
         """Read the newest version."""
         return self.spark.read.table(self.identifier(table))
 
+    def read_where(self, table: Table, any_of: AnyOf) -> DataFrame:
+        """Read the rows of the newest version that fulfil one of the conditions, of which there is at least one."""
+        return self.read(table).where(fulfils(any_of))
+
     def read_changes(self, table: Table, after_version: int, to_version: int) -> DataFrame:
         """Read the rows written in versions (after_version, to_version] with `_commit_version`.
 
@@ -126,7 +130,16 @@ class Lake:
             column: a timestamp column of it.
             spans: starts and ends with their zone, ends excluded; at least one.
         """
-        return self._state(table).rows_between(column, spans)
+        return self._state(table).rows_where([[(column, ">=", start), (column, "<", end)] for start, end in spans])
+
+    def rows_where(self, table: Table, any_of: AnyOf) -> pa.Table:
+        """Read the few rows that fulfil one of the conditions, or all of a small table, as `rows_between` does.
+
+        Args:
+            table: the contract.
+            any_of: conditions, each of comparisons that must all hold; none for every row.
+        """
+        return self._state(table).rows_where(any_of)
 
     def is_empty(self, table: Table) -> bool:
         """Say whether the table holds no row, without a Spark job: to read nothing takes seconds on a cold start."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import reduce
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,6 +18,14 @@ from lakehouse.local_tables import LocalTables
 from lakehouse.marks import Marks, newest_marks
 
 Spans = Sequence[tuple[datetime, datetime]]  # starts and ends, ends excluded
+Condition = Sequence[tuple[str, str, Any]]  # a column, a sign of _COMPARED, and what it is compared with; all must hold
+AnyOf = Sequence[Condition]
+_COMPARED: Mapping[str, Callable[[Column, Any], Column]] = {
+    "=": lambda column, value: column == f.lit(value),
+    ">=": lambda column, value: column >= f.lit(value),
+    "<": lambda column, value: column < f.lit(value),
+    "in": lambda column, values: column.isin(*values),
+}
 # Commits that are no writes of ours, such as an ADD COLUMNS, may lie above the newest marks.
 _COMMITS_READ = 20
 _ANY_TIME = datetime.min.replace(tzinfo=UTC)
@@ -39,6 +47,15 @@ def local_marks(table: RustDeltaTable) -> Marks:
 def within(column: str, spans: Spans) -> Column:
     """Say whether a time lies in one of the spans, of which there is at least one."""
     return reduce(Column.__or__, ((f.col(column) >= f.lit(a)) & (f.col(column) < f.lit(b)) for a, b in spans))
+
+
+def fulfils(any_of: AnyOf) -> Column:
+    """Say whether a row fulfils one of the conditions, of which there is at least one."""
+    wanted = [
+        reduce(Column.__and__, [_COMPARED[sign](f.col(name), value) for name, sign, value in condition])
+        for condition in any_of
+    ]
+    return reduce(Column.__or__, wanted)
 
 
 class TableState(Protocol):
@@ -68,8 +85,8 @@ class TableState(Protocol):
         """The marks that steps have left, by app id."""
         ...
 
-    def rows_between(self, column: str, spans: Spans) -> pa.Table:
-        """The rows whose time in `column` lies in one of the spans."""
+    def rows_where(self, any_of: AnyOf) -> pa.Table:
+        """The rows that fulfil one of the conditions; all rows when there is none."""
         ...
 
 
@@ -113,10 +130,9 @@ class LocalTableState:
         """The marks in the newest commit that has any: as a rule the newest one."""
         return local_marks(self._table())
 
-    def rows_between(self, column: str, spans: Spans) -> pa.Table:
-        """The rows whose time in `column` lies in one of the spans; files outside them are not opened."""
-        filters = [[(column, ">=", start), (column, "<", end)] for start, end in spans]
-        return self._table().to_pyarrow_table(filters=filters)
+    def rows_where(self, any_of: AnyOf) -> pa.Table:
+        """The rows that fulfil one of the conditions; files whose bounds say that none of theirs can are not opened."""
+        return self._table().to_pyarrow_table(filters=[list(condition) for condition in any_of] or None)
 
     def _files(self) -> pa.Table:
         return pa.table(self._table().get_add_actions())
@@ -165,6 +181,7 @@ class CatalogTableState:
         noted = history.where("userMetadata IS NOT NULL").orderBy(f.desc("version")).limit(_COMMITS_READ)
         return newest_marks(row["userMetadata"] for row in noted.select("userMetadata").collect()) or {}
 
-    def rows_between(self, column: str, spans: Spans) -> pa.Table:
-        """The rows whose time in `column` lies in one of the spans."""
-        return self._spark().read.table(self._identifier).where(within(column, spans)).toArrow()
+    def rows_where(self, any_of: AnyOf) -> pa.Table:
+        """The rows that fulfil one of the conditions."""
+        rows = self._spark().read.table(self._identifier)
+        return (rows.where(fulfils(any_of)) if any_of else rows).toArrow()

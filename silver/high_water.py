@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import reduce
 
+import pyarrow as pa
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as f
 
 from lakehouse.lake import Lake
+from lakehouse.table_state import AnyOf
 from silver.tables import TRADES
 
 # More ranges than this in one condition cost more than the files they prune.
@@ -105,17 +106,21 @@ class HighWater:
 
     def stored_copies(self, lake: Lake, spans: Iterable[Span]) -> DataFrame | None:
         """Read the stored trades that a batch may hold copies of; None when there can be none."""
-        ranges = [
+        ranges = self._ranges(spans)
+        return lake.read_where(TRADES, _conditions(ranges)) if ranges else None
+
+    def stored_rows(self, lake: Lake, spans: Iterable[Span]) -> pa.Table | None:
+        """Read them into memory."""
+        ranges = self._ranges(spans)
+        return lake.rows_where(TRADES, _conditions(ranges)) if ranges else None
+
+    def _ranges(self, spans: Iterable[Span]) -> list[tuple[Span, int]]:
+        """The scopes of which the table holds numbers from the lowest of the batch on, and up to which."""
+        return [
             (span, min(span.highest, mark))
             for span in spans
             if (mark := self._marks.get((span.venue, span.scope))) is not None and span.lowest <= mark
         ]
-        if not ranges:
-            return None
-        if len(ranges) > _MAX_RANGES:
-            venues = sorted({span.venue for span, _ in ranges})
-            return lake.read(TRADES).where(f.col("venue").isin(venues) & _within_all(ranges))
-        return lake.read(TRADES).where(reduce(Column.__or__, [_within(span, highest) for span, highest in ranges]))
 
 
 def _spans_of(trades: DataFrame) -> list[Span]:
@@ -125,17 +130,27 @@ def _spans_of(trades: DataFrame) -> list[Span]:
     return [Span(rows=row["numbers"], **row.asDict()) for row in figures]
 
 
-def _within(span: Span, highest: int) -> Column:
-    same_scope = (f.col("venue") == span.venue) & (f.col(_SCOPE_OF[span.numbered_by]) == span.scope)
-    return same_scope & f.col(span.numbered_by).between(span.lowest, highest)
-
-
-def _within_all(ranges: list[tuple[Span, int]]) -> Column:
-    found = f.lit(False)
-    for number, scope in _SCOPE_OF.items():
-        some = [(span, highest) for span, highest in ranges if span.numbered_by == number]
-        if some:
-            lowest, highest = min(span.lowest for span, _ in some), max(top for _, top in some)
-            scopes = sorted({span.scope for span, _ in some})
-            found = found | (f.col(scope).isin(scopes) & f.col(number).between(lowest, highest))
-    return found
+def _conditions(ranges: list[tuple[Span, int]]) -> AnyOf:
+    """One condition for each range or, when there are too many, for each column of numbers; it holds for more rows."""
+    if len(ranges) <= _MAX_RANGES:
+        return [
+            [
+                ("venue", "=", span.venue),
+                (_SCOPE_OF[span.numbered_by], "=", span.scope),
+                (span.numbered_by, ">=", span.lowest),
+                (span.numbered_by, "<", highest + 1),
+            ]
+            for span, highest in ranges
+        ]
+    by_number = {
+        number: some for number in _SCOPE_OF if (some := [(s, top) for s, top in ranges if s.numbered_by == number])
+    }
+    return [
+        [
+            ("venue", "in", sorted({span.venue for span, _ in some})),
+            (_SCOPE_OF[number], "in", sorted({span.scope for span, _ in some})),
+            (number, ">=", min(span.lowest for span, _ in some)),
+            (number, "<", max(top for _, top in some) + 1),
+        ]
+        for number, some in by_number.items()
+    ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
@@ -23,6 +23,9 @@ from silver.venues.registry import venue_named
 MISSING = "trade ids are missing"
 LOST = "the venue's history no longer has these ids"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+Hole = tuple[str, str, Stretch]  # venue, symbol and what is missing
+HolesOf = Callable[[Collection[tuple[str, str]]], Iterable[Hole]]
 
 
 def holes_in(trades: DataFrame) -> DataFrame:
@@ -53,6 +56,19 @@ def holes_in(trades: DataFrame) -> DataFrame:
     )
 
 
+def holes_of_symbols(trades: DataFrame, symbols: Collection[tuple[str, str]]) -> Iterator[Hole]:
+    """Find the missing ids of some venues and symbols, and maybe of more.
+
+    Args:
+        trades: columns of silver.trades.
+        symbols: venues and symbols, of which there is at least one.
+    """
+    venues, names = (sorted(set(parts)) for parts in zip(*symbols, strict=True))
+    some = trades.where(f.col("venue").isin(venues) & f.col("symbol").isin(names))
+    for row in holes_in(some.where(f.col("trade_id").isNotNull())).collect():
+        yield row["venue"], row["symbol"], Stretch(row["first"], row["last"], row["received_us"])
+
+
 class IdGaps:
     """Keeps silver.gaps in step with the ids in silver.trades.
 
@@ -74,17 +90,17 @@ class IdGaps:
         self._ids = MissingIds()
         for gap in [] if lake.is_empty(GAPS) else _not_closed(lake.read(GAPS)):
             self._ids.restore(gap)
-        self._note(stored, lake.read(TRADES))
+        self._note(stored, lambda symbols: holes_of_symbols(lake.read(TRADES), symbols))
 
-    def take(self, spans: Collection[Span], trades: DataFrame, lost: Iterable[tuple[str, LostIds]]) -> None:
+    def take(self, spans: Collection[Span], holes: HolesOf, lost: Iterable[tuple[str, LostIds]]) -> None:
         """Take a batch into account.
 
         Args:
             spans: what it holds of each symbol.
-            trades: its rows.
+            holes: finds what is missing within it of the venues and symbols that it is given.
             lost: what venues no longer have.
         """
-        self._note(spans, trades)
+        self._note(spans, holes)
         for venue, ids in lost:
             self._ids.lose(venue, ids.symbol, (ids.from_id, ids.to_id), LOST)
 
@@ -122,16 +138,13 @@ class IdGaps:
         self._ids.forget(filled)
         fault_point("after_closed_gaps_commit")
 
-    def _note(self, spans: Collection[Span], trades: DataFrame) -> None:
+    def _note(self, spans: Collection[Span], holes_of: HolesOf) -> None:
         numbered = [span for span in spans if span.numbered_by == "trade_id" and _rises_by_one(span.venue)]
         torn = {(span.venue, span.scope) for span in numbered if span.numbers <= span.highest - span.lowest}
         holes: dict[tuple[str, str], list[Stretch]] = {}
         if torn:
-            venues, symbols = (sorted(set(names)) for names in zip(*torn, strict=True))
-            some = trades.where(f.col("venue").isin(venues) & f.col("symbol").isin(symbols))
-            for row in holes_in(some.where(f.col("trade_id").isNotNull())).collect():
-                hole = Stretch(row["first"], row["last"], row["received_us"])
-                holes.setdefault((row["venue"], row["symbol"]), []).append(hole)
+            for venue, symbol, hole in holes_of(torn):
+                holes.setdefault((venue, symbol), []).append(hole)
         for span in numbered:
             key = span.venue, span.scope
             whole = Stretch(span.lowest, span.highest, span.received_us)

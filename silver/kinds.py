@@ -22,7 +22,8 @@ class RowKind:
         values: in these columns.
         time: column of the key; a stored copy of a row has the very same time.
         fault: name of the point behind the commit.
-        filled: columns that no parser yields, as SQL over the others.
+        constants: columns that no parser yields and that have one value in all rows.
+        copied: columns that no parser yields, and which other column they take after.
     """
 
     name: str
@@ -31,7 +32,8 @@ class RowKind:
     values: tuple[str, ...]
     time: str
     fault: str
-    filled: Mapping[str, str] = field(default_factory=dict)
+    constants: Mapping[str, str | None] = field(default_factory=dict)
+    copied: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def plural(self) -> str:
@@ -41,7 +43,8 @@ class RowKind:
     @property
     def parsed(self) -> list[str]:
         """The columns that a parser yields, but for `row`, which every kind has."""
-        return [name for name in self.table.columns if name not in (*FROM_FRAME, "row", *self.filled)]
+        given = {*FROM_FRAME, "row", *self.constants, *self.copied}
+        return [name for name in self.table.columns if name not in given]
 
 
 GAP = RowKind(
@@ -52,13 +55,8 @@ GAP = RowKind(
     time="from_time",
     fault="after_gaps_commit",
     # Nothing can bring such trades back, so a gap is born unrecoverable, and was detected when its marker was made.
-    filled={
-        "from_id": "CAST(NULL AS BIGINT)",
-        "to_id": "CAST(NULL AS BIGINT)",
-        "detected_at": "received_at",
-        "status": "'unrecoverable'",
-        "closed_at": "CAST(NULL AS TIMESTAMP)",
-    },
+    constants={"from_id": None, "to_id": None, "closed_at": None, "status": "unrecoverable"},
+    copied={"detected_at": "received_at"},
 )
 CANDLE = RowKind(
     "candle",

@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import reduce
+from functools import partial, reduce
 from typing import Any
 
 import pyarrow as pa
@@ -21,18 +21,17 @@ from lakehouse.lake import Lake, Txn
 from lakehouse.table import Table
 from silver.copies import CONFLICT_REASON, NEW, SAME, VERDICT, judge_copies
 from silver.high_water import HighWater, Span
-from silver.id_gaps import IdGaps
+from silver.id_gaps import IdGaps, holes_of_symbols
 from silver.kinds import ROW_KINDS, TRADE, RowKind
 from silver.quality import RULE_VERSION
 from silver.rows import WHOLE_FRAME, Rejected
 from silver.selection import Selection
 from silver.stored import stored_between
 from silver.strict import KIND, SCHEMA, parsed_rows, rows_of_kind
-from silver.survey import survey
+from silver.survey import trade_spans
 from silver.symbol_table import listed_symbols
 from silver.symbols import Symbols
 from silver.tables import QUARANTINE
-from silver.trades import ROUTE, TRADE_ROUTE
 
 # What came of a row. The first four are dealt with and not tried again; the last two are quarantined still.
 SILVER, COPY, SPLIT, EMPTY = "silver", "copy", "split", "empty"
@@ -137,7 +136,7 @@ class Replay:
                 continue
             frame = frame_of(self._lake.spark, pa.Table.from_pylist(good, to_arrow_schema(SCHEMA)))
             rows = rows_of_kind(frame, kind)
-            spans = survey(rows.withColumn(ROUTE, f.lit(TRADE_ROUTE))).spans if kind is TRADE else []
+            spans = trade_spans(rows) if kind is TRADE else []
             stored = self._stored(kind, good, spans)
             judged = _with_own(judge_copies(rows, stored, kind.key, kind.values), stored).localCheckpoint()
             outcomes = {row[:-2]: _outcome(*row[-2:]) for row in judged.select(*_PLACE, VERDICT, _OWN).collect()}
@@ -154,7 +153,7 @@ class Replay:
     def _open_gaps(self, spans: list[Span], trades: DataFrame) -> None:
         """Give rows of silver.gaps to the holes that these trades will show, as refine does, before they show them."""
         if spans:
-            self._id_gaps.take(spans, trades, ())
+            self._id_gaps.take(spans, partial(holes_of_symbols, trades), ())
             self._id_gaps.write_found(self._lake, time.time_ns() // 1000)
 
     def _close_gaps(self, spans: list[Span], version: int | None) -> None:

@@ -67,7 +67,9 @@ def rows_of_kind(parsed: DataFrame, kind: RowKind) -> DataFrame:
         kind: which.
     """
     rows = parsed.where(f.col(KIND) == kind.name).select(*FROM_FRAME, "row", f"{kind.name}.*")
-    filled = rows.withColumns({name: f.expr(sql) for name, sql in kind.filled.items()})
+    types = {name: kind.table.schema[name].dataType for name in kind.constants}
+    constants = {name: f.lit(value).cast(types[name]) for name, value in kind.constants.items()}
+    filled = rows.withColumns(constants | {name: f.col(source) for name, source in kind.copied.items()})
     return filled.select(*dict.fromkeys((*kind.table.columns, *ARRIVAL)))
 
 

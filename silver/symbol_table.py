@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pyarrow as pa
-from pyspark.sql import DataFrame
 from pyspark.sql import functions as f
 
 from lakehouse.arrow import contract_schema
@@ -18,10 +19,11 @@ from silver.tables import CANDLES, SYMBOLS, TRADES
 
 log = logging.getLogger(__name__)
 CONF = "conf"
-_FRAME = ("topic_id", "partition", "offset")
+Place = tuple[Any, ...]
+PLACE = ("topic_id", "partition", "offset")
 
 
-def listed_symbols(lake: Lake, but: DataFrame | None = None) -> Symbols:
+def listed_symbols(lake: Lake, but: Collection[Place] = ()) -> Symbols:
     """Read the mapping in force: a name once given stays, or the rows under it would be others than those to come.
 
     So the first that a venue has said of a name counts, unless rows were named by the name's text before that.
@@ -30,12 +32,11 @@ def listed_symbols(lake: Lake, but: DataFrame | None = None) -> Symbols:
         lake: where silver.symbols is.
         but: frames whose rows in it do not count: so it was when they were refined for the first time.
     """
-    told = lake.read(SYMBOLS).where(f.col("source") != CONF)
-    if but is not None:
-        told = told.join(but.select(*_FRAME), list(_FRAME), "left_anti")
-    pair = f.struct("base", "quote")
-    first = told.groupBy("venue", "venue_symbol").agg(f.min_by(pair, f.struct("since", "offset")).alias("pair"))
-    listed = {(row["venue"], row["venue_symbol"]): Pair(*row["pair"]) for row in first.collect()}
+    told = [row for row in lake.rows_where(SYMBOLS, []).to_pylist() if row["source"] != CONF]
+    listed: dict[tuple[str, str], Pair] = {}
+    for row in sorted(told, key=lambda row: (row["since"], row["offset"])):
+        if tuple(row[name] for name in PLACE) not in but:
+            listed.setdefault((row["venue"], row["venue_symbol"]), Pair(row["base"], row["quote"]))
     symbols = replace(load_symbols(), listed=listed)
     for name in _named_by_text(lake, symbols):
         log.warning(
@@ -61,9 +62,9 @@ def _named_by_text(lake: Lake, symbols: Symbols) -> set[str]:
 
 def seed(lake: Lake) -> int:
     """Write what conf/symbols.yml says of the configured symbols and the table does not; return how many rows."""
-    known = lake.read(SYMBOLS).where(f.col("source") == CONF)
-    newest = known.groupBy("venue", "venue_symbol").agg(f.max_by("symbol", "since").alias("symbol"))
-    held = {(row["venue"], row["venue_symbol"]): row["symbol"] for row in newest.collect()}
+    known = [row for row in lake.rows_where(SYMBOLS, []).to_pylist() if row["source"] == CONF]
+    known.sort(key=lambda row: row["since"])
+    held = {(row["venue"], row["venue_symbol"]): row["symbol"] for row in known}
     wanted = {key: pair for key, pair in _of_conf(lake.settings).items() if held.get(key) != pair.symbol}
     if not wanted:
         return 0

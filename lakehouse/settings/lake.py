@@ -25,6 +25,8 @@ class LakeSettings(Section):
     settle_keys: int
     compiled_rows: int
     arrow_rows: int
+    few_frames: int
+    few_bytes: int
     settle_ranges: int
     drain_versions: int
     trigger_interval_ms: int

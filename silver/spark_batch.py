@@ -1,0 +1,159 @@
+"""What a batch of many frames becomes, judged by Spark before any of it is written."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from functools import reduce
+from typing import Any, NamedTuple
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as f
+
+from lakehouse.lake import COMMIT_VERSION, Lake
+from silver.copies import CONFLICT, NEW, SAME, VERDICT, conflicts, judge_copies
+from silver.high_water import HighWater, Span
+from silver.id_gaps import Hole, holes_of_symbols
+from silver.kinds import ROW_KINDS, TRADE, RowKind
+from silver.parse import GAP_CHANNEL, parse_frame
+from silver.quality import RULE_VERSION
+from silver.rows import LostIds, Rejected
+from silver.stored import stored_between
+from silver.strict import FRAME_ID, KIND, PARSER_TAKES, frame_of, parse_strictly, rejected_rows, rows_of_kind
+from silver.survey import survey, trade_spans
+from silver.symbols import Symbols
+from silver.tables import QUARANTINE
+from silver.trades import CONTROL_ROUTE, ROUTE, STRICT_ROUTE, canonical_trades, route_frames
+
+
+class SparkBatch:
+    """One batch on its way: what its rows are, judged against what the tables hold before any write.
+
+    Args:
+        lake: where silver is.
+        high_water: what silver.trades holds.
+        frames: columns of bronze.frames.
+        symbols: what names stand for.
+    """
+
+    def __init__(self, lake: Lake, high_water: HighWater, frames: DataFrame, symbols: Symbols) -> None:
+        self._lake = lake
+        self._high_water = high_water
+        self._conflicts: list[DataFrame] = []
+        self._cached: list[DataFrame] = []
+        tables = [kind.plural for kind in ROW_KINDS]
+        self.counts = dict.fromkeys(("frames", "control", *tables, "copies", "quarantined"), 0)
+        self._symbols = symbols
+        self._frames = frames.drop(COMMIT_VERSION)
+        self._routed = self._keep(route_frames(self._frames, symbols))
+        found = survey(self._routed)
+        self.spans: list[Span] = found.spans
+        self.newest_us = found.newest_us
+        self.counts["frames"] = sum(found.routes.values())
+        self.counts["control"] = found.routes.get(CONTROL_ROUTE, 0)
+        self._trades = canonical_trades(self._routed)
+        self._strict: DataFrame | None = None
+        self._kinds: dict[str, _Found] = {}
+        if found.routes.get(STRICT_ROUTE):
+            self._strict = self._keep(parse_strictly(self._routed.where(f.col(ROUTE) == STRICT_ROUTE), symbols))
+            self._kinds = _kinds_found(self._strict)
+
+    def release(self) -> None:
+        """Let all cached rows go."""
+        for frame in self._cached:
+            frame.unpersist()
+        self._cached.clear()
+
+    def as_frame(self, rows: Any) -> DataFrame:
+        """Rows of this batch as the steps below take them."""
+        return rows  # type: ignore[no-any-return]
+
+    def no_trades(self) -> DataFrame:
+        """No rows, with the columns of silver.trades."""
+        return canonical_trades(self._routed.limit(0))
+
+    def holes(self, symbols: Collection[tuple[str, str]]) -> Iterable[Hole]:
+        """The ids missing among the trades of some venues and symbols."""
+        return holes_of_symbols(self._trades, symbols)
+
+    def new_rows(self, kind: RowKind) -> DataFrame | None:
+        """The rows of a kind beside trades to append; None when there are none."""
+        found = self._kinds.get(kind.name)
+        if self._strict is None or found is None:
+            return None
+        stored = stored_between(self._lake, kind, found.earliest_us, found.latest_us)
+        return self._judge(kind, rows_of_kind(self._strict, kind), stored)
+
+    def new_trades(self) -> DataFrame | None:
+        """The trades to append; None when there are none."""
+        if self._strict is not None and TRADE.name in self._kinds:
+            self._trades = self._trades.union(rows_of_kind(self._strict, TRADE))
+            self.spans = trade_spans(self._trades)
+        if not self.spans:
+            return None
+        stored = self._high_water.stored_copies(self._lake, self.spans)
+        if stored is None and not any(span.repeats for span in self.spans):
+            self.counts["trades"] = sum(span.rows for span in self.spans)
+            return self._trades
+        return self._judge(TRADE, self._trades, stored)
+
+    def lost_ids(self) -> list[tuple[str, LostIds]]:
+        """What venues no longer have, with the venue: a marker is rare, and read here once more instead of in Spark."""
+        if LostIds.kind not in self._kinds:
+            return []
+        markers = self._routed.where((f.col(ROUTE) == STRICT_ROUTE) & (f.col("channel") == GAP_CHANNEL))
+        taken = markers.select(*PARSER_TAKES).withColumn("received_at", f.unix_micros("received_at")).collect()
+        rows = [
+            (row["venue"], parsed) for row in taken for parsed in parse_frame(frame_of(row.asDict(), self._symbols))
+        ]
+        return [(venue, parsed) for venue, parsed in rows if isinstance(parsed, LostIds)]
+
+    def quarantine(self) -> DataFrame | None:
+        """The rows to quarantine, with their frames' bytes; None when there are none. Called after the judgments."""
+        found = list(self._conflicts)
+        if self._strict is not None and Rejected.kind in self._kinds:
+            found.append(rejected_rows(self._strict))
+            self.counts["quarantined"] += self._kinds[Rejected.kind].rows
+        if not found:
+            return None
+        bad, frame = reduce(DataFrame.union, found).alias("bad"), self._frames.alias("frame")
+        same_frame = reduce(
+            lambda a, b: a & b, [f.col(f"bad.{name}").eqNullSafe(f.col(f"frame.{name}")) for name in FRAME_ID]
+        )
+        columns = ["bad." + name if name in (*FRAME_ID, "row", "reasons") else name for name in QUARANTINE.columns]
+        judged = {
+            "rule_version": f.lit(RULE_VERSION),
+            "first_seen": f.current_timestamp(),
+            "replayed_at": f.lit(None).cast("timestamp"),
+            "replay_rule_version": f.lit(None).cast("string"),
+            "outcome": f.lit(None).cast("string"),
+        }
+        return bad.join(frame, same_frame).withColumns(judged).select(*columns)
+
+    def _judge(self, kind: RowKind, rows: DataFrame, stored: DataFrame | None) -> DataFrame | None:
+        # Not cached but checkpointed: Spark recomputes what is cached from a table that is appended to, and then the
+        # rows just written would be copies of themselves.
+        judged = judge_copies(rows, stored, kind.key, kind.values).localCheckpoint(eager=False)
+        counts = {row[VERDICT]: row["count"] for row in judged.groupBy(VERDICT).count().collect()}
+        self.counts[kind.plural] = counts.get(NEW, 0)
+        self.counts["copies"] += counts.get(SAME, 0)
+        if counts.get(CONFLICT):
+            self.counts["quarantined"] += counts[CONFLICT]
+            self._conflicts.append(conflicts(judged))
+        return judged.where(f.col(VERDICT) == NEW).select(*kind.table.columns) if counts.get(NEW) else None
+
+    def _keep(self, frame: DataFrame) -> DataFrame:
+        self._cached.append(frame.persist())
+        return frame
+
+
+class _Found(NamedTuple):
+    rows: int
+    earliest_us: int
+    latest_us: int
+
+
+def _kinds_found(parsed: DataFrame) -> dict[str, _Found]:
+    """Count the rows of each kind, and say between which times they lie, in one job."""
+    time_us = f.coalesce(*(f.unix_micros(f"{kind.name}.{kind.time}") for kind in ROW_KINDS))
+    found = parsed.groupBy(KIND).agg(f.count("*"), f.min(time_us), f.max(time_us)).collect()
+    return {kind: _Found(*figures) for kind, *figures in found}
