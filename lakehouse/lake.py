@@ -12,21 +12,19 @@ from pathlib import Path
 
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as f
 
 from lakehouse.arrow import contract_schema, frame_of
 from lakehouse.ddl import add_columns_statement, create_statement
 from lakehouse.home import lake_folder
-from lakehouse.local_tables import LocalTables, append, appendable
+from lakehouse.local_tables import GONE, LocalTables, append, merge, writable
 from lakehouse.marks import Marks, note_of
 from lakehouse.settings import Settings
 from lakehouse.table import Table
-from lakehouse.table_state import AnyOf, CatalogTableState, LocalTableState, Spans, TableState, fulfils
+from lakehouse.table_state import AnyOf, CatalogTableState, Condition, LocalTableState, Spans, TableState, fulfils
 
 _LAST_COMMIT = "spark.databricks.delta.lastCommitVersionInSession"
 _USER_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
 COMMIT_VERSION = "_commit_version"
-_GONE = "_gone"
 _STATEMENTS_AT_ONCE = 2
 _CHANGE_COLUMNS = ("_change_type", "_commit_timestamp")
 
@@ -206,7 +204,7 @@ class Lake:
         if txn and _at_least(self.mark(table, txn.app_id), txn.version):
             return None
         limits = self.settings.lake
-        if count is not None and count <= limits.arrow_rows and self._is_appendable(table):
+        if count is not None and count <= limits.arrow_rows and self._is_writable(table):
             return self.append_rows(table, rows.toArrow(), txn)
         files = rows if count is None else rows.coalesce(1 + count // limits.rows_per_file)
         return self._append(table, files, self._marks_with(table, txn), {})
@@ -233,47 +231,39 @@ class Lake:
     def upsert(
         self,
         table: Table,
-        frame: DataFrame,
+        rows: pa.Table,
         txn: Txn | None = None,
         *,
-        delete: DataFrame | None = None,
-        within: str | None = None,
+        delete: pa.Table | None = None,
+        within: Condition = (),
     ) -> int | None:
-        """Insert rows of new keys and replace rows of known keys in one commit (a MERGE: 1.2 s, corrections only).
+        """Insert rows of new keys and replace rows of known keys in one commit.
 
         Args:
-            table: the contract; the frame must have its columns and each key once.
-            frame: the rows; materialised by the caller, because a MERGE reads its source twice.
+            table: the contract.
+            rows: with its columns and each key once.
             txn: as in `append`.
-            delete: keys (columns of the table's key) whose rows go in the same commit; materialised, too.
-            within: SQL over the table as `t` that holds for every row of these keys, so that other files are not read.
+            delete: keys (columns of the table's key) whose rows go in the same commit.
+            within: what holds for every row of these keys, so that Spark does not read other files.
 
         Returns:
             the version of the commit, or None when it was skipped.
-
-        Raises:
-            SchemaMismatchError: the frame differs from the contract.
         """
-        rows = table.conform(frame)
-        session = rows.sparkSession
         if txn and _at_least(self.mark(table, txn.app_id), txn.version):
             return None
-        on_key = " AND ".join([*(f"t.{c} <=> s.{c}" for c in table.key), *([f"({within})"] if within else [])])
-        clauses = "WHEN MATCHED THEN UPDATE SET * WHEN NOT MATCHED THEN INSERT *"
+        schema = contract_schema(table)
+        staying = rows.select(schema.names).cast(schema)
+        gone = [pa.repeat(False, staying.num_rows)]
+        parts = [staying]
         if delete is not None:
-            going = delete.select(*table.key).withColumn(_GONE, f.lit(True))
-            rows = rows.withColumn(_GONE, f.lit(False)).unionByName(going, allowMissingColumns=True)
-            clauses = _clauses_with_delete(table)
+            parts.append(_padded(delete.select(list(table.key)), schema))
+            gone.append(pa.repeat(True, delete.num_rows))
+        source = pa.concat_tables(parts).append_column(GONE, pa.concat_arrays(gone))
         marks = self._marks_with(table, txn)
-        view = f"upsert_{uuid.uuid4().hex}"
-        rows.createOrReplaceTempView(view)
-        try:
-            with _noting(session, marks):
-                # Names are of contracts and of this code, never a user's.
-                session.sql(f"MERGE INTO {self.identifier(table)} t USING {view} s ON {on_key} {clauses}")
-        finally:
-            session.catalog.dropTempView(view)
-        return self._committed(table, session, marks)
+        if self._is_writable(table):
+            version = merge(self._local.newest(self.path(table)), source, table.key, note_of(marks))
+            return self._written(table, version, marks)
+        return self._merge(table, source, marks, within)
 
     @contextmanager
     def keeping_marks(self, table: Table) -> Iterator[None]:
@@ -290,11 +280,26 @@ class Lake:
             writer.save(str(self.path(table)))
         return self._committed(table, session, marks)
 
-    def _is_appendable(self, table: Table) -> bool:
-        return not self._catalog and appendable(self._local.newest(self.path(table)))
+    def _merge(self, table: Table, source: pa.Table, marks: Marks, within: Condition) -> int:
+        on_key = " AND ".join(f"t.{name} <=> s.{name}" for name in table.key)
+        condition = " AND ".join([on_key, *(_in_sql(*comparison) for comparison in within)])
+        view = f"upsert_{uuid.uuid4().hex}"
+        frame_of(self.spark, source).coalesce(1).createOrReplaceTempView(view)
+        try:
+            with _noting(self.spark, marks):
+                # Names are of contracts and of this code, never a user's.
+                self.spark.sql(
+                    f"MERGE INTO {self.identifier(table)} t USING {view} s ON {condition} {_merge_clauses(table)}"
+                )
+        finally:
+            self.spark.catalog.dropTempView(view)
+        return self._committed(table, self.spark, marks)
+
+    def _is_writable(self, table: Table) -> bool:
+        return not self._catalog and writable(self._local.newest(self.path(table)))
 
     def _append_local(self, table: Table, rows: pa.Table, txn: Txn | None) -> int | None:
-        if not self._is_appendable(table):
+        if not self._is_writable(table):
             return None
         marks = self._marks_with(table, txn)
         version = append(self._local.newest(self.path(table)), rows, note_of(marks))
@@ -338,10 +343,23 @@ def _noting(session: SparkSession, marks: Marks) -> Iterator[None]:
         session.conf.unset(_USER_METADATA)
 
 
-def _clauses_with_delete(table: Table) -> str:
+def _padded(keys: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Rows of which only the key is known."""
+    columns = [
+        keys[field.name].cast(field.type) if field.name in keys.schema.names else pa.nulls(keys.num_rows, field.type)
+        for field in schema
+    ]
+    return pa.table(columns, schema=schema)
+
+
+def _in_sql(column: str, sign: str, time: datetime) -> str:
+    return f"t.{column} {sign} timestamp_micros({int(time.timestamp()) * 1_000_000 + time.microsecond})"
+
+
+def _merge_clauses(table: Table) -> str:
     assignments = ", ".join(f"t.{c} = s.{c}" for c in table.columns)
     return (
-        f"WHEN MATCHED AND s.{_GONE} THEN DELETE WHEN MATCHED THEN UPDATE SET {assignments}"  # noqa: S608
-        f" WHEN NOT MATCHED AND NOT s.{_GONE} THEN INSERT ({', '.join(table.columns)})"
+        f"WHEN MATCHED AND s.{GONE} THEN DELETE WHEN MATCHED THEN UPDATE SET {assignments}"  # noqa: S608
+        f" WHEN NOT MATCHED AND NOT s.{GONE} THEN INSERT ({', '.join(table.columns)})"
         f" VALUES ({', '.join(f's.{c}' for c in table.columns)})"
     )

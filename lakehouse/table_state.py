@@ -24,6 +24,7 @@ _COMPARED: Mapping[str, Callable[[Column, Any], Column]] = {
     "=": lambda column, value: column == f.lit(value),
     ">=": lambda column, value: column >= f.lit(value),
     "<": lambda column, value: column < f.lit(value),
+    "<=": lambda column, value: column <= f.lit(value),
     "in": lambda column, values: column.isin(*values),
 }
 # Commits that are no writes of ours, such as an ADD COLUMNS, may lie above the newest marks.

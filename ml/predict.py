@@ -225,9 +225,9 @@ class Predict:
             else:
                 due.append(row | asdict(found) | {"settled_at": now})
         if due:
-            times = [int(row["feature_time"].timestamp()) for row in due]
-            within = f"t.feature_time BETWEEN timestamp_seconds({min(times)}) AND timestamp_seconds({max(times)})"
-            self._lake.upsert(PREDICTIONS, frame_of(self._lake.spark, _table(due)), within=within)
+            times = [row["feature_time"] for row in due]
+            within = [("feature_time", ">=", min(times)), ("feature_time", "<=", max(times))]
+            self._lake.upsert(PREDICTIONS, _table(due), within=within)
             fault_point("after_labels_commit")
         self._pending = left
         return bool(due)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
@@ -22,11 +22,10 @@ from silver.kinds import ROW_KINDS, TRADE, RowKind
 from silver.parse import CONTROL
 from silver.quality import RULE_VERSION
 from silver.rows import LostIds
+from silver.stored import stored_beside
 from silver.strict import FRAME_ID
 from silver.symbols import Symbols
 from silver.tables import QUARANTINE, TRADES
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class FewBatch:
@@ -72,13 +71,7 @@ class FewBatch:
     def new_rows(self, kind: RowKind) -> pa.Table | None:
         """The rows of a kind beside trades to append; None when there are none."""
         rows = self._found.kinds.get(kind.name)
-        if rows is None:
-            return None
-        if self._lake.is_empty(kind.table):
-            return self._judge(kind, rows, None)
-        bounds = pc.min_max(rows[kind.time].cast(pa.int64())).as_py()
-        between = [(_time(bounds["min"]), _time(bounds["max"] + 1))]
-        return self._judge(kind, rows, self._lake.rows_between(kind.table, kind.time, between))
+        return None if rows is None else self._judge(kind, rows, stored_beside(self._lake, kind, rows))
 
     def new_trades(self) -> pa.Table | None:
         """The trades to append; None when there are none."""
@@ -130,7 +123,3 @@ class FewBatch:
 
 def _named(rows: pa.Table) -> Iterable[tuple[Any, ...]]:
     return zip(*(rows[name].to_pylist() for name in FRAME_ID), strict=True)
-
-
-def _time(us: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=us)

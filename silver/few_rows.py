@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -69,6 +69,16 @@ def few_rows(frames: pa.Table, symbols: Symbols) -> FewRows:
     by_name = {kind.name: kind for kind in ROW_KINDS}
     found.kinds = {name: _filled(by_name[name], pa.concat_tables(some)) for name, some in tables.items()}
     return found
+
+
+def rows_of_few(kind: RowKind, rows: Sequence[Mapping[str, Any]]) -> pa.Table:
+    """Make rows of one kind a table with the columns of its contract and ARRIVAL.
+
+    Args:
+        kind: which.
+        rows: what names their frame, their `row` and their fields; times in us UTC.
+    """
+    return _filled(kind, pa.Table.from_pylist(list(rows), _SCHEMAS[kind.name]))
 
 
 def _schema(kind: RowKind) -> pa.Schema:

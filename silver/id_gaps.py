@@ -10,12 +10,11 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as f
 
-from lakehouse.arrow import contract_schema, frame_of
+from lakehouse.arrow import contract_schema
 from lakehouse.faults import fault_point
 from lakehouse.lake import Lake
 from silver.high_water import Span
 from silver.missing_ids import CLOSED, Gap, MissingIds, Stretch, stretches_between
-from silver.once import run_once
 from silver.rows import LostIds
 from silver.tables import GAPS, TRADES
 from silver.venues.registry import venue_named
@@ -117,8 +116,7 @@ class IdGaps:
             gap.detected_us = gap.detected_us or written_us
         rows = _rows(found, None)
         if known:
-            with run_once(lake):
-                lake.upsert(GAPS, frame_of(lake.spark, rows).coalesce(1))
+            lake.upsert(GAPS, rows)
         else:
             lake.append_rows(GAPS, rows)
         for gap in found:
@@ -132,9 +130,7 @@ class IdGaps:
             return
         for gap in filled:
             gap.status = CLOSED
-        with run_once(lake):
-            rows = _rows(filled, time.time_ns() // 1000)
-            lake.upsert(GAPS, frame_of(lake.spark, rows).coalesce(1))
+        lake.upsert(GAPS, _rows(filled, time.time_ns() // 1000))
         self._ids.forget(filled)
         fault_point("after_closed_gaps_commit")
 

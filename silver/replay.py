@@ -6,29 +6,33 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from functools import partial, reduce
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as f
-from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import TimestampType
 
-from lakehouse.arrow import frame_of
+from lakehouse.arrow import contract_schema
 from lakehouse.faults import fault_point
 from lakehouse.lake import Lake, Txn
 from lakehouse.table import Table
-from silver.copies import CONFLICT_REASON, NEW, SAME, VERDICT, judge_copies
+from lakehouse.table_state import Condition
+from silver.copies import CONFLICT_REASON, NEW, SAME
+from silver.few_copies import verdicts
+from silver.few_rows import rows_of_few
+from silver.few_trades import holes_of_few, spans_of
 from silver.high_water import HighWater, Span
-from silver.id_gaps import IdGaps, holes_of_symbols
+from silver.id_gaps import IdGaps
 from silver.kinds import ROW_KINDS, TRADE, RowKind
 from silver.quality import RULE_VERSION
 from silver.rows import WHOLE_FRAME, Rejected
 from silver.selection import Selection
-from silver.stored import stored_between
-from silver.strict import KIND, SCHEMA, parsed_rows, rows_of_kind
-from silver.survey import trade_spans
+from silver.stored import stored_beside
+from silver.strict import KIND, parsed_rows
 from silver.symbol_table import listed_symbols
 from silver.symbols import Symbols
 from silver.tables import QUARANTINE
@@ -48,7 +52,7 @@ MEANING: Mapping[str, str] = {
 OUTCOMES: tuple[str, ...] = tuple(MEANING)
 
 _PLACE = ("topic_id", "partition", "offset", "row")
-_OWN = "own"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 TARGETS: tuple[Table, ...] = tuple(kind.table for kind in ROW_KINDS)
 
 Row = dict[str, Any]
@@ -131,29 +135,29 @@ class Replay:
         """Write what silver does not hold, and say of every good row what became of it."""
         found: dict[Place, str] = {}
         for kind in ROW_KINDS:
-            good = [row for row in parsed if row[KIND] == kind.name]
+            good = [row | row[kind.name] for row in parsed if row[KIND] == kind.name]
             if not good:
                 continue
-            frame = frame_of(self._lake.spark, pa.Table.from_pylist(good, to_arrow_schema(SCHEMA)))
-            rows = rows_of_kind(frame, kind)
-            spans = trade_spans(rows) if kind is TRADE else []
-            stored = self._stored(kind, good, spans)
-            judged = _with_own(judge_copies(rows, stored, kind.key, kind.values), stored).localCheckpoint()
-            outcomes = {row[:-2]: _outcome(*row[-2:]) for row in judged.select(*_PLACE, VERDICT, _OWN).collect()}
-            new = judged.where((f.col(VERDICT) == NEW) & ~f.col(_OWN)).select(*kind.table.columns)
-            count = new.count()
-            if count:
+            rows = rows_of_few(kind, good)
+            spans = spans_of(rows) if kind is TRADE else []
+            stored = self._stored(kind, rows, spans)
+            held = set(_places(stored)) if stored is not None else set()
+            own = pa.array([place in held for place in _places(rows)], pa.bool_())
+            judged = verdicts(rows, stored, kind.key, kind.values)
+            new = rows.filter(pc.and_(pc.equal(judged, NEW), pc.invert(own)))
+            if new.num_rows:
                 self._open_gaps(spans, rows)
-                version = self._lake.append(kind.table, new, self._txn(kind.table, number), count=count)
+                version = self._lake.append_rows(kind.table, new, self._txn(kind.table, number))
                 fault_point("after_replay_insert")
                 self._close_gaps(spans, version)
-            found |= {tuple(place): outcome for place, outcome in outcomes.items()}
+            pairs = zip(judged.to_pylist(), own.to_pylist(), strict=True)
+            found |= zip(_places(rows), (_outcome(*pair) for pair in pairs), strict=True)
         return found
 
-    def _open_gaps(self, spans: list[Span], trades: DataFrame) -> None:
+    def _open_gaps(self, spans: list[Span], trades: pa.Table) -> None:
         """Give rows of silver.gaps to the holes that these trades will show, as refine does, before they show them."""
         if spans:
-            self._id_gaps.take(spans, partial(holes_of_symbols, trades), ())
+            self._id_gaps.take(spans, partial(holes_of_few, trades), ())
             self._id_gaps.write_found(self._lake, time.time_ns() // 1000)
 
     def _close_gaps(self, spans: list[Span], version: int | None) -> None:
@@ -161,15 +165,14 @@ class Replay:
             self._high_water.advance(spans, version)
             self._id_gaps.write_filled(self._lake)
 
-    def _stored(self, kind: RowKind, good: list[Row], spans: list[Span]) -> DataFrame | None:
+    def _stored(self, kind: RowKind, rows: pa.Table, spans: list[Span]) -> pa.Table | None:
         """Read what silver may hold copies of; None when there can be none."""
         if kind is TRADE:
             held = self._high_water.refresh(self._lake)
             if held is not None:
                 self._id_gaps.restore(self._lake, held)
-            return self._high_water.stored_copies(self._lake, spans)
-        times = [row[kind.name][kind.time] for row in good]
-        return stored_between(self._lake, kind, min(times), max(times))
+            return self._high_water.stored_rows(self._lake, spans)
+        return stored_beside(self._lake, kind, rows)
 
     def _mark_rows(self, tried: Iterable[_Tried], number: int) -> int:
         now_us = time.time_ns() // 1000
@@ -183,7 +186,7 @@ class Replay:
                 marked += _quarantined_apart(each, now_us)
         if not marked:
             return 0
-        rows = frame_of(self._lake.spark, pa.Table.from_pylist(marked, to_arrow_schema(QUARANTINE.schema)))
+        rows = pa.Table.from_pylist(marked, contract_schema(QUARANTINE))
         self._lake.upsert(QUARANTINE, rows, self._txn(QUARANTINE, number), within=_within(marked))
         fault_point("after_replay_marks")
         return len(marked)
@@ -229,14 +232,6 @@ def _own_rows(quarantined: Row, symbols: Symbols) -> list[Row]:
     return [row for row in parsed if row["row"] in (quarantined["row"], WHOLE_FRAME)]
 
 
-def _with_own(judged: DataFrame, stored: DataFrame | None) -> DataFrame:
-    """Add whether silver holds this very row, from a replay that was cut off, and not another copy."""
-    if stored is None:
-        return judged.withColumn(_OWN, f.lit(False))
-    places = stored.select(*_PLACE).withColumn(_OWN, f.lit(True))
-    return judged.join(places, list(_PLACE), "left").withColumn(_OWN, f.coalesce(_OWN, f.lit(False)))
-
-
 def _outcome(verdict: str, own: bool) -> str:
     if own or verdict == NEW:
         return SILVER
@@ -255,9 +250,13 @@ def _quarantined_apart(tried: _Tried, now_us: int) -> list[Row]:
     return apart
 
 
-def _within(marked: Iterable[Row]) -> str:
-    times = [row["first_seen"] for row in marked]
-    return f"t.first_seen BETWEEN timestamp_micros({min(times)}) AND timestamp_micros({max(times)})"
+def _within(marked: Iterable[Row]) -> Condition:
+    times = [_EPOCH + timedelta(microseconds=row["first_seen"]) for row in marked]
+    return [("first_seen", ">=", min(times)), ("first_seen", "<=", max(times))]
+
+
+def _places(rows: pa.Table) -> Iterable[Place]:
+    return zip(*(rows[name].to_pylist() for name in _PLACE), strict=True)
 
 
 def _place(row: Row) -> Place:

@@ -9,14 +9,14 @@ from itertools import pairwise
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as f
 
 from lakehouse.arrow import frame_of
 from lakehouse.faults import fault_point
 from lakehouse.lake import Lake, Txn
 from lakehouse.table import Table
-from lakehouse.table_state import within
+from lakehouse.table_state import Condition, within
 from silver.bars import KEY, VALUES, candle_bars, chosen_bars, five_minute_bars, minute_start, one_minute_bars
 from silver.closing import FIVE_MINUTES_US, MINUTE_US, BarKey, in_order
 from silver.once import run_once
@@ -77,11 +77,11 @@ def settle_windows(lake: Lake, windows: Collection[BarKey], txn: Txn | None = No
     return changed
 
 
-def keys_frame(spark: SparkSession, keys: Iterable[BarKey], time: str = "minute") -> DataFrame:
-    """Make a frame of venue, symbol and the time, under that name."""
+def keys_table(keys: Iterable[BarKey], time: str) -> pa.Table:
+    """Rows of venue, symbol and the time, under that name."""
     venues, symbols, starts_us = zip(*keys, strict=True)
     columns = {"venue": pa.array(venues), "symbol": pa.array(symbols), time: pa.array(starts_us, pa.int64()).cast(_UTC)}
-    return frame_of(spark, pa.table(columns))
+    return pa.table(columns)
 
 
 def spans(starts_us: Collection[int], limit: int, length_us: int = MINUTE_US) -> Spans:
@@ -123,7 +123,7 @@ def _settle_bars(lake: Lake, keys: Collection[BarKey]) -> list[BarKey]:
 
 def _traded_bars(lake: Lake, keys: Collection[BarKey], candles: pa.Table) -> DataFrame:
     times = _times(spans({key.minute_us for key in keys}, lake.settings.lake.settle_ranges))
-    touched = f.broadcast(keys_frame(lake.spark, keys))
+    touched = f.broadcast(frame_of(lake.spark, keys_table(keys, "minute")))
     trades = (
         lake.read(TRADES).where(within("event_time", times)).withColumn("minute", minute_start(f.col("event_time")))
     )
@@ -187,8 +187,7 @@ def _write(
         return []
     rows = _rows(found, computed, written, changed)
     if changed or gone:
-        going = keys_frame(lake.spark, gone, time) if gone else None
-        lake.upsert(table, frame_of(lake.spark, rows).coalesce(1), txn, delete=going, within=_sql(time, where))
+        lake.upsert(table, rows, txn, delete=keys_table(gone, time) if gone else None, within=_within(time, where))
     else:
         lake.append_rows(table, rows, txn)
     return written
@@ -215,9 +214,9 @@ def _rows(
     return taken.append_column("revised_at", pa.array([now if key in changed else None for key in written], _UTC))
 
 
-def _sql(time: str, where: Spans) -> str:
-    first_us, end_us = where[0][0], where[-1][1]
-    return f"t.{time} >= timestamp_micros({first_us}) AND t.{time} < timestamp_micros({end_us})"
+def _within(time: str, where: Spans) -> Condition:
+    (start, _), (_, end) = _times((where[0], where[-1]))
+    return [(time, ">=", start), (time, "<", end)]
 
 
 def _times(where: Spans) -> list[tuple[datetime, datetime]]:

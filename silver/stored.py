@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
+import pyarrow as pa
+import pyarrow.compute as pc
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as f
 
 from lakehouse.lake import Lake
 from silver.kinds import RowKind
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def stored_between(lake: Lake, kind: RowKind, earliest_us: int, latest_us: int) -> DataFrame | None:
@@ -25,3 +31,21 @@ def stored_between(lake: Lake, kind: RowKind, earliest_us: int, latest_us: int) 
         return None
     earliest, latest = (f.timestamp_micros(f.lit(us)) for us in (earliest_us, latest_us))
     return lake.read(kind.table).where(f.col(kind.time).between(earliest, latest))
+
+
+def stored_beside(lake: Lake, kind: RowKind, rows: pa.Table) -> pa.Table | None:
+    """Read into memory the rows of a kind between the earliest and the latest time of some.
+
+    Args:
+        lake: where they are.
+        kind: of the rows.
+        rows: of this kind, at least one.
+
+    Returns:
+        None where the table is known to be empty.
+    """
+    if lake.is_empty(kind.table):
+        return None
+    bounds = pc.min_max(rows[kind.time].cast(pa.int64())).as_py()
+    start, end = (_EPOCH + timedelta(microseconds=us) for us in (bounds["min"], bounds["max"] + 1))
+    return lake.rows_between(kind.table, kind.time, [(start, end)])

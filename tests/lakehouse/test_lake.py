@@ -34,8 +34,8 @@ def test_an_append_of_a_version_that_was_written_is_skipped(prices: Lake, spark:
 
 def test_a_merge_leaves_nothing_behind_that_skips_the_next_append(prices: Lake, spark: SparkSession) -> None:
     prices.append(PRICES, rows(spark, a=1))
-    assert prices.upsert(PRICES, rows(spark, a=10, b=2), Txn("test/merge", 3)) == 2
-    assert prices.upsert(PRICES, rows(spark, a=99), Txn("test/merge", 3)) is None
+    assert prices.upsert(PRICES, rows(spark, a=10, b=2).toArrow(), Txn("test/merge", 3)) == 2
+    assert prices.upsert(PRICES, rows(spark, a=99).toArrow(), Txn("test/merge", 3)) is None
     assert prices.append(PRICES, rows(spark, c=3)) == 3
     assert stored(prices, PRICES) == [("a", 10), ("b", 2), ("c", 3)]
     assert prices.mark(PRICES, "test/merge") == 3
@@ -60,7 +60,7 @@ def test_a_frame_that_differs_is_refused_with_every_difference(prices: Lake, spa
 def test_an_append_only_table_refuses_changes(prices: Lake, spark: SparkSession) -> None:
     prices.append(LOG, rows(spark, a=1))
     with pytest.raises(Exception, match="append"):
-        prices.upsert(LOG, rows(spark, a=2))
+        prices.upsert(LOG, rows(spark, a=2).toArrow())
 
 
 def test_in_a_catalog_the_marks_are_the_same(spark: SparkSession, settings: Settings) -> None:
@@ -70,7 +70,7 @@ def test_in_a_catalog_the_marks_are_the_same(spark: SparkSession, settings: Sett
     try:
         lake.create(PRICES)
         lake.append(PRICES, rows(spark, a=1), Txn("test/app", 7))
-        lake.upsert(PRICES, rows(spark, a=2), Txn("test/app", 9))
+        lake.upsert(PRICES, rows(spark, a=2).toArrow(), Txn("test/app", 9))
         assert lake.append(PRICES, rows(spark, a=3), Txn("test/app", 9)) is None
         assert (lake.mark(PRICES, "test/app"), lake.version(PRICES)) == (9, 2)
         assert lake.mark(PRICES, "test/nobody") is None

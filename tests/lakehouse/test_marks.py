@@ -27,7 +27,7 @@ def reopened(lake: Lake) -> Lake:
 def test_every_commit_carries_the_marks_of_all_steps(lake: Lake, spark: SparkSession) -> None:
     lake.create(PRICES)
     lake.append(PRICES, rows(spark, a=1), Txn("one", 7))
-    lake.upsert(PRICES, rows(spark, a=2), Txn("two", 3))
+    lake.upsert(PRICES, rows(spark, a=2).toArrow(), Txn("two", 3))
     lake.append(PRICES, rows(spark, b=3))
     assert marks_in(DeltaTable(str(lake.path(PRICES))).history(1)[0]["userMetadata"]) == {"one": 7, "two": 3}
     assert (reopened(lake).mark(PRICES, "one"), reopened(lake).mark(PRICES, "two")) == (7, 3)
@@ -88,5 +88,5 @@ def test_an_empty_table_is_told_without_reading_it(lake: Lake, spark: SparkSessi
     assert lake.is_empty(PRICES)
     lake.append(PRICES, rows(spark, a=1))
     assert not lake.is_empty(PRICES)
-    lake.upsert(PRICES, rows(spark), delete=rows(spark, a=1))
+    lake.upsert(PRICES, rows(spark).toArrow(), delete=rows(spark, a=1).toArrow())
     assert lake.is_empty(PRICES)

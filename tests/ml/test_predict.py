@@ -162,7 +162,7 @@ def test_a_stored_prediction_is_never_changed_by_a_corrected_bar(live: Market) -
     step.drain()
     before = live.rows()
     last = live.bars.where(f.col("minute") == f.lit(instant(FIRST - 1)))
-    live.lake.upsert(ONE_MINUTE_BARS, last.withColumn("close", f.col("high")))
+    live.lake.upsert(ONE_MINUTE_BARS, last.withColumn("close", f.col("high")).toArrow())
     assert step.drain() == 1
     assert live.rows() == before
 
