@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import reduce
 from pathlib import Path
 from typing import Any, Protocol
@@ -26,9 +26,11 @@ _COMPARED: Mapping[str, Callable[[Column, Any], Column]] = {
     "<": lambda column, value: column < f.lit(value),
     "<=": lambda column, value: column <= f.lit(value),
     "in": lambda column, values: column.isin(*values),
+    "not in": lambda column, values: ~column.isin(*values),
 }
 # Commits that are no writes of ours, such as an ADD COLUMNS, may lie above the newest marks.
 _COMMITS_READ = 20
+_MILLISECOND = timedelta(milliseconds=1)
 _ANY_TIME = datetime.min.replace(tzinfo=UTC)
 
 
@@ -90,6 +92,10 @@ class TableState(Protocol):
         """The rows that fulfil one of the conditions; all rows when there is none."""
         ...
 
+    def most_rows(self, column: str, spans: Spans) -> int | None:
+        """How many rows at most have a time in `column` that lies in one of the spans; None when nothing tells."""
+        ...
+
 
 class LocalTableState:
     """The state of a table in a folder, read by delta-rs in milliseconds, without a Spark job.
@@ -134,6 +140,23 @@ class LocalTableState:
     def rows_where(self, any_of: AnyOf) -> pa.Table:
         """The rows that fulfil one of the conditions; files whose bounds say that none of theirs can are not opened."""
         return self._table().to_pyarrow_table(filters=[list(condition) for condition in any_of] or None)
+
+    def most_rows(self, column: str, spans: Spans) -> int | None:
+        """How many rows the files have whose bounds do not say that they are outside of all spans."""
+        files = self._files()
+        if not files.num_rows:
+            return 0
+        if column not in files["min"].type.names:
+            return None
+        bounds = [files[side].combine_chunks().field(column) for side in ("min", "max")]
+        known = zip(*(side.to_pylist() for side in (*bounds, files["num_records"])), strict=True)
+        rows = [
+            count
+            for low, high, count in known
+            # Bounds are cut to milliseconds.
+            if low is None or any(low < end and high >= start - _MILLISECOND for start, end in spans)
+        ]
+        return None if None in rows else sum(rows)
 
     def _files(self) -> pa.Table:
         return pa.table(self._table().get_add_actions())
@@ -181,6 +204,9 @@ class CatalogTableState:
         history = self._spark().sql(f"DESCRIBE HISTORY {self._identifier}")
         noted = history.where("userMetadata IS NOT NULL").orderBy(f.desc("version")).limit(_COMMITS_READ)
         return newest_marks(row["userMetadata"] for row in noted.select("userMetadata").collect()) or {}
+
+    def most_rows(self, column: str, spans: Spans) -> int | None:
+        """Nothing tells without a job."""
 
     def rows_where(self, any_of: AnyOf) -> pa.Table:
         """The rows that fulfil one of the conditions."""

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from pyspark.sql import functions as f
 
 from gold.tables import MODEL_SCORES, PREDICTIONS
+from lakehouse.arrow import frame_of
 from lakehouse.lake import Lake
 from ml.champion import Champion
 from ml.labels import direction_of
@@ -42,11 +43,14 @@ class LiveScores:
         self._written_at = time.monotonic()
         model = champion.registered
         since = newest - timedelta(minutes=self._ml.live_score_minutes)
+        matured = [
+            ("feature_time", ">=", since),
+            ("label_status", "=", MATURED),
+            ("model_name", "=", model.name),
+            ("model_version", "=", model.version),
+        ]
         rows = (
-            self._lake.read(PREDICTIONS)
-            .where(f.col("feature_time") >= f.lit(since))
-            .where((f.col("label_status") == MATURED) & (f.col("model_name") == model.name))
-            .where(f.col("model_version") == model.version)
+            frame_of(self._lake.spark, self._lake.rows_where(PREDICTIONS, [matured]))
             .select(
                 "venue",
                 "symbol",

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from functools import reduce
 from typing import Any
 
 import pyarrow as pa
@@ -19,6 +18,7 @@ from gold.tables import MODEL_SCORES, PREDICTIONS
 from lakehouse.arrow import contract_schema, frame_of
 from lakehouse.faults import fault_point
 from lakehouse.lake import Lake, Txn
+from lakehouse.table_state import Condition
 from ml import baselines
 from ml.champion import Champion, ChampionSource
 from ml.features import BAR_COLUMNS, with_features
@@ -128,10 +128,10 @@ class Predict:
         for row in self._pending or ():
             venue = row["venue"]
             since[venue] = min(row["feature_time"], since.get(venue, row["feature_time"]))
-        unknown = ~f.col("venue").isin(*since) if since else f.lit(True)
-        of_venues = ((f.col("venue") == venue) & (f.col("minute") >= f.lit(time)) for venue, time in since.items())
-        wanted = reduce(lambda a, b: a | b, of_venues, unknown)
-        return self._lake.read(ONE_MINUTE_BARS).where(wanted).select(*BAR_COLUMNS).toArrow()
+        wanted: list[Condition] = [[("venue", "=", venue), ("minute", ">=", time)] for venue, time in since.items()]
+        if wanted:
+            wanted.append([("venue", "not in", sorted(since))])
+        return self._lake.rows_where(ONE_MINUTE_BARS, wanted).select(BAR_COLUMNS)
 
     def _predict(self, champion: Champion, bars: pa.Table, version: int) -> int:
         predicted = self._predicted_by(champion)
@@ -167,12 +167,9 @@ class Predict:
         if self._predicted is None and self._lake.is_empty(PREDICTIONS):
             self._predicted = (model.version, set())
         if self._predicted is None or self._predicted[0] != model.version:
-            there = self._lake.read(PREDICTIONS).where(
-                (f.col("model_name") == model.name)
-                & (f.col("model_version") == model.version)
-                & (f.col("feature_time") > f.lit(oldest))
-            )
-            rows = there.select("venue", "symbol", "minute").toArrow().to_pylist()
+            of_model = [("model_name", "=", model.name), ("model_version", "=", model.version)]
+            there = self._lake.rows_where(PREDICTIONS, [[*of_model, ("feature_time", ">=", oldest)]])
+            rows = there.select(["venue", "symbol", "minute"]).to_pylist()
             self._predicted = (model.version, {_minute(row) for row in rows})
         for minute in [m for m in self._predicted[1] if m[2] < oldest]:
             self._predicted[1].discard(minute)

@@ -138,7 +138,7 @@ def _conditions(ranges: list[tuple[Span, int]]) -> AnyOf:
                 ("venue", "=", span.venue),
                 (_SCOPE_OF[span.numbered_by], "=", span.scope),
                 (span.numbered_by, ">=", span.lowest),
-                (span.numbered_by, "<", highest + 1),
+                (span.numbered_by, "<=", highest),
             ]
             for span, highest in ranges
         ]
@@ -150,7 +150,7 @@ def _conditions(ranges: list[tuple[Span, int]]) -> AnyOf:
             ("venue", "in", sorted({span.venue for span, _ in some})),
             (_SCOPE_OF[number], "in", sorted({span.scope for span, _ in some})),
             (number, ">=", min(span.lowest for span, _ in some)),
-            (number, "<", max(top for _, top in some) + 1),
+            (number, "<=", max(top for _, top in some)),
         ]
         for number, some in by_number.items()
     ]

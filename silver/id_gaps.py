@@ -15,6 +15,7 @@ from lakehouse.faults import fault_point
 from lakehouse.lake import Lake
 from silver.high_water import Span
 from silver.missing_ids import CLOSED, Gap, MissingIds, Stretch, stretches_between
+from silver.once import run_once
 from silver.rows import LostIds
 from silver.tables import GAPS, TRADES
 from silver.venues.registry import venue_named
@@ -116,7 +117,8 @@ class IdGaps:
             gap.detected_us = gap.detected_us or written_us
         rows = _rows(found, None)
         if known:
-            lake.upsert(GAPS, rows)
+            with run_once(lake):
+                lake.upsert(GAPS, rows)
         else:
             lake.append_rows(GAPS, rows)
         for gap in found:
@@ -130,7 +132,8 @@ class IdGaps:
             return
         for gap in filled:
             gap.status = CLOSED
-        lake.upsert(GAPS, _rows(filled, time.time_ns() // 1000))
+        with run_once(lake):
+            lake.upsert(GAPS, _rows(filled, time.time_ns() // 1000))
         self._ids.forget(filled)
         fault_point("after_closed_gaps_commit")
 

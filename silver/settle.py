@@ -28,6 +28,7 @@ _UTC = pa.timestamp("us", tz="UTC")
 _END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 
 Spans = Sequence[tuple[int, int]]  # microseconds, ends excluded
+Times = Sequence[tuple[datetime, datetime]]
 
 
 def settle(lake: Lake, keys: Collection[BarKey], txn: Txn | None = None) -> list[BarKey]:
@@ -122,15 +123,19 @@ def _settle_bars(lake: Lake, keys: Collection[BarKey]) -> list[BarKey]:
 
 
 def _traded_bars(lake: Lake, keys: Collection[BarKey], candles: pa.Table) -> DataFrame:
-    times = _times(spans({key.minute_us for key in keys}, lake.settings.lake.settle_ranges))
     touched = f.broadcast(frame_of(lake.spark, keys_table(keys, "minute")))
-    trades = (
-        lake.read(TRADES).where(within("event_time", times)).withColumn("minute", minute_start(f.col("event_time")))
-    )
-    bars = one_minute_bars(trades.join(touched, [*KEY], "left_semi"))
+    trades = _trades_between(lake, _times(spans({key.minute_us for key in keys}, lake.settings.lake.settle_ranges)))
+    of_minutes = trades.withColumn("minute", minute_start(f.col("event_time"))).join(touched, [*KEY], "left_semi")
+    bars = one_minute_bars(of_minutes)
     if not candles.num_rows:
         return bars
     return chosen_bars(bars, candle_bars(frame_of(lake.spark, candles).join(touched, [*KEY], "left_semi")))
+
+
+def _trades_between(lake: Lake, times: Times) -> DataFrame:
+    # Few are read past Spark, which plans for a second what it then reads in no time.
+    few = lake.few_rows_between(TRADES, "event_time", times)
+    return lake.read(TRADES).where(within("event_time", times)) if few is None else frame_of(lake.spark, few)
 
 
 def _first_traded_minute(lake: Lake) -> datetime:
@@ -219,5 +224,5 @@ def _within(time: str, where: Spans) -> Condition:
     return [(time, ">=", start), (time, "<", end)]
 
 
-def _times(where: Spans) -> list[tuple[datetime, datetime]]:
+def _times(where: Spans) -> Times:
     return [(_EPOCH + timedelta(microseconds=start), _EPOCH + timedelta(microseconds=end)) for start, end in where]

@@ -1,0 +1,63 @@
+"""A batch refined in memory and by Spark gives the same tables: the corpus, copies of it, and contradictions."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from bronze_frames import WRITTEN, Bronze
+from corpus.cases import CASES
+from crash_points import SEED
+from made_frames import GOOD, MS, RECEIVED_US, binance
+from test_refine import crash_batches
+
+from lakehouse.lake import Lake
+from lakehouse.table import Table
+from silver.rows import Frame
+
+# When a row was written, which no two runs share.
+_OF_THE_RUN = {"first_seen", "detected_at", "closed_at"}
+
+
+def trade(trade_id: int, price: str, received_us: int, venue: str = "binance") -> Frame:
+    text = GOOD.decode().replace('"t":7', f'"t":{trade_id}').replace("61837.63000000", price)
+    return binance(text.replace(str(MS), str(MS + trade_id)).encode(), received_us=received_us, venue=venue)
+
+
+def numbered(chance: random.Random) -> list[Frame]:
+    """Trades with ids of a small range: copies, contradictions and holes, in no order of reception."""
+    return [
+        trade(chance.randrange(900, 960), chance.choice(["1.5", "1.50", "2"]), RECEIVED_US + chance.randrange(50))
+        for _ in range(60)
+    ]
+
+
+def rows(lake: Lake, table: Table) -> list[str]:
+    names = [name for name in table.columns if name not in _OF_THE_RUN]
+    return sorted(repr(tuple(row)) for row in lake.read(table).select(*names).collect())
+
+
+def test_the_tables_are_the_same_either_way(
+    new_bronze: Callable[[str], Bronze], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    print(f"CRYPTOLAKE_TEST_SEED={SEED}")
+    chance = random.Random(SEED)  # noqa: S311
+    good, corpus = crash_batches(2), [case.frame for case in CASES if not case.is_huge]
+    again = [replace(frame, received_us=(frame.received_us or 0) + 7) for frame in corpus if frame.received_us]
+    batches = [[*good[0], *corpus, *numbered(chance)], [*good[1], *numbered(chance), *chance.sample(again, 400)]]
+    few, many = new_bronze("few"), new_bronze("many")
+    limits = many.lake.settings.lake.model_copy(update={"few_frames": 0})
+    many = Bronze(Lake(many.lake.spark, many.lake.settings.model_copy(update={"lake": limits})))
+    for batch in batches:
+        with monkeypatch.context() as only:
+            only.setattr("silver.refine.SparkBatch", None)
+            counts = few.carry(batch).counts
+        with monkeypatch.context() as only:
+            only.setattr("silver.refine.FewBatch", None)
+            assert many.carry(batch).counts == counts
+    assert min(counts[name] for name in ("trades", "copies", "quarantined")) > 0
+    for table in WRITTEN:
+        assert rows(few.lake, table) == rows(many.lake, table), table.name
+        assert rows(few.lake, table), table.name
