@@ -21,8 +21,9 @@ class Maintained:
 
 
 def maintain(lake: Lake) -> list[Maintained]:
-    """Run OPTIMIZE (clustering included) and VACUUM, with Delta's default retention, on the owner's tables with files.
+    """Run OPTIMIZE and VACUUM, with Delta's default retention, on the owner's tables with files.
 
+    On a platform OPTIMIZE clusters, too; tables in folders are not clustered (ADR 10).
     Only the owner of the lake calls this, between two batches: no other writer of its tables is at work then.
     """
     done = []
