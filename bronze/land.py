@@ -134,7 +134,8 @@ class Land:
             )
         rows = sum(row["rows"] for row in found)
         txn = Txn(self._app_id(), batch_id)
-        few = frames.toArrow() if rows <= self._lake.settings.lake.few_frames else None
+        limits, size = self._lake.settings.lake, sum(row["bytes"] for row in found)
+        few = frames.toArrow() if rows <= limits.few_frames and size <= limits.few_bytes else None
         if few is not None:
             version = self._lake.append_rows(FRAMES, few, txn)
         else:
@@ -176,7 +177,11 @@ class Land:
         frames = frames_above(frames_of_records(records, self._topic_ids, now), self._landed).coalesce(tasks).persist()
         found = (
             frames.groupBy("topic_id", "partition")
-            .agg(f.max("offset").alias("last"), f.count(f.lit(1)).alias("rows"))
+            .agg(
+                f.max("offset").alias("last"),
+                f.count(f.lit(1)).alias("rows"),
+                f.sum(f.octet_length("payload")).alias("bytes"),
+            )
             .collect()
         )
         return frames, found

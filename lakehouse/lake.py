@@ -12,20 +12,22 @@ from pathlib import Path
 
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.types import BinaryType
 
 from lakehouse.arrow import contract_schema, frame_of
+from lakehouse.conditions import AnyOf, Condition, Spans, fulfils, in_spans
 from lakehouse.ddl import add_columns_statement, create_statement
 from lakehouse.home import lake_folder
 from lakehouse.local_tables import LocalTables, append, appendable
 from lakehouse.marks import Marks, note_of
+from lakehouse.merge import merge_source, merge_statement
 from lakehouse.settings import Settings
 from lakehouse.table import Table
-from lakehouse.table_state import AnyOf, CatalogTableState, Condition, LocalTableState, Spans, TableState, fulfils
+from lakehouse.table_state import CatalogTableState, LocalTableState, TableState
 
 _LAST_COMMIT = "spark.databricks.delta.lastCommitVersionInSession"
 _USER_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
 COMMIT_VERSION = "_commit_version"
-_GONE = "_gone"
 _STATEMENTS_AT_ONCE = 2
 _CHANGE_COLUMNS = ("_change_type", "_commit_timestamp")
 
@@ -130,7 +132,7 @@ class Lake:
             column: a timestamp column of it.
             spans: starts and ends with their zone, ends excluded; at least one.
         """
-        return self._state(table).rows_where([[(column, ">=", start), (column, "<", end)] for start, end in spans])
+        return self._state(table).rows_where(in_spans(column, spans))
 
     def few_rows_between(self, table: Table, column: str, spans: Spans) -> pa.Table | None:
         """Read the rows whose time lies in one of the spans, as `rows_between`; None when they may be many.
@@ -220,7 +222,7 @@ class Lake:
         if txn and _at_least(self.mark(table, txn.app_id), txn.version):
             return None
         limits = self.settings.lake
-        if count is not None and count <= limits.arrow_rows and self._is_appendable(table):
+        if count is not None and count <= limits.arrow_rows and _is_narrow(table) and self._is_appendable(table):
             return self.append_rows(table, rows.toArrow(), txn)
         files = rows if count is None else rows.coalesce(1 + count // limits.rows_per_file)
         return self._append(table, files, self._marks_with(table, txn), {})
@@ -267,17 +269,16 @@ class Lake:
         """
         if txn and _at_least(self.mark(table, txn.app_id), txn.version):
             return None
-        schema = contract_schema(table)
-        staying = rows.select(schema.names).cast(schema)
-        gone = [pa.repeat(False, staying.num_rows)]
-        parts = [staying]
-        if delete is not None:
-            parts.append(_padded(delete.select(list(table.key)), schema))
-            gone.append(pa.repeat(True, delete.num_rows))
-        source = pa.concat_tables(parts).append_column(_GONE, pa.concat_arrays(gone))
         # Not by delta-rs, in a twentieth of the time: the files that it merges hold texts as string views, by which
         # neither pyarrow nor DuckDB can filter.
-        return self._merge(table, source, self._marks_with(table, txn), within)
+        marks, view = self._marks_with(table, txn), f"upsert_{uuid.uuid4().hex}"
+        frame_of(self.spark, merge_source(table, rows, delete)).coalesce(1).createOrReplaceTempView(view)
+        try:
+            with _noting(self.spark, marks):
+                self.spark.sql(merge_statement(table, self.identifier(table), view, within))
+        finally:
+            self.spark.catalog.dropTempView(view)
+        return self._committed(table, self.spark, marks)
 
     @contextmanager
     def keeping_marks(self, table: Table) -> Iterator[None]:
@@ -293,21 +294,6 @@ class Lake:
         else:
             writer.save(str(self.path(table)))
         return self._committed(table, session, marks)
-
-    def _merge(self, table: Table, source: pa.Table, marks: Marks, within: Condition) -> int:
-        on_key = " AND ".join(f"t.{name} <=> s.{name}" for name in table.key)
-        condition = " AND ".join([on_key, *(_in_sql(*comparison) for comparison in within)])
-        view = f"upsert_{uuid.uuid4().hex}"
-        frame_of(self.spark, source).coalesce(1).createOrReplaceTempView(view)
-        try:
-            with _noting(self.spark, marks):
-                # Names are of contracts and of this code, never a user's.
-                self.spark.sql(
-                    f"MERGE INTO {self.identifier(table)} t USING {view} s ON {condition} {_merge_clauses(table)}"
-                )
-        finally:
-            self.spark.catalog.dropTempView(view)
-        return self._committed(table, self.spark, marks)
 
     def _is_appendable(self, table: Table) -> bool:
         return not self._catalog and appendable(self._local.newest(self.path(table)))
@@ -357,23 +343,6 @@ def _noting(session: SparkSession, marks: Marks) -> Iterator[None]:
         session.conf.unset(_USER_METADATA)
 
 
-def _padded(keys: pa.Table, schema: pa.Schema) -> pa.Table:
-    """Rows of which only the key is known."""
-    columns = [
-        keys[field.name].cast(field.type) if field.name in keys.schema.names else pa.nulls(keys.num_rows, field.type)
-        for field in schema
-    ]
-    return pa.table(columns, schema=schema)
-
-
-def _in_sql(column: str, sign: str, time: datetime) -> str:
-    return f"t.{column} {sign} timestamp_micros({int(time.timestamp()) * 1_000_000 + time.microsecond})"
-
-
-def _merge_clauses(table: Table) -> str:
-    assignments = ", ".join(f"t.{c} = s.{c}" for c in table.columns)
-    return (
-        f"WHEN MATCHED AND s.{_GONE} THEN DELETE WHEN MATCHED THEN UPDATE SET {assignments}"  # noqa: S608
-        f" WHEN NOT MATCHED AND NOT s.{_GONE} THEN INSERT ({', '.join(table.columns)})"
-        f" VALUES ({', '.join(f's.{c}' for c in table.columns)})"
-    )
+def _is_narrow(table: Table) -> bool:
+    """Whether a row's size is bounded: a payload may be a megabyte."""
+    return not any(isinstance(field.dataType, BinaryType) for field in table.schema.fields)

@@ -2,35 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
-from functools import reduce
+from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
+from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import DeltaTable as RustDeltaTable
-from pyspark.sql import Column, SparkSession
+from pyarrow.dataset import dataset
+from pyarrow.parquet import filters_to_expression
+from pyspark.sql import SparkSession
 from pyspark.sql import functions as f
 
+from lakehouse.conditions import AnyOf, Spans, files_to_read, fulfils, in_spans
 from lakehouse.local_tables import LocalTables
 from lakehouse.marks import Marks, newest_marks
 
-Spans = Sequence[tuple[datetime, datetime]]  # starts and ends, ends excluded
-Condition = Sequence[tuple[str, str, Any]]  # a column, a sign of _COMPARED, and what it is compared with; all must hold
-AnyOf = Sequence[Condition]
-_COMPARED: Mapping[str, Callable[[Column, Any], Column]] = {
-    "=": lambda column, value: column == f.lit(value),
-    ">=": lambda column, value: column >= f.lit(value),
-    "<": lambda column, value: column < f.lit(value),
-    "<=": lambda column, value: column <= f.lit(value),
-    "in": lambda column, values: column.isin(*values),
-    "not in": lambda column, values: ~column.isin(*values),
-}
 # Commits that are no writes of ours, such as an ADD COLUMNS, may lie above the newest marks.
 _COMMITS_READ = 20
-_MILLISECOND = timedelta(milliseconds=1)
 _ANY_TIME = datetime.min.replace(tzinfo=UTC)
 
 
@@ -45,20 +36,6 @@ def local_marks(table: RustDeltaTable) -> Marks:
         if marks is not None:
             return marks
     return {}
-
-
-def within(column: str, spans: Spans) -> Column:
-    """Say whether a time lies in one of the spans, of which there is at least one."""
-    return reduce(Column.__or__, ((f.col(column) >= f.lit(a)) & (f.col(column) < f.lit(b)) for a, b in spans))
-
-
-def fulfils(any_of: AnyOf) -> Column:
-    """Say whether a row fulfils one of the conditions, of which there is at least one."""
-    wanted = [
-        reduce(Column.__and__, [_COMPARED[sign](f.col(name), value) for name, sign, value in condition])
-        for condition in any_of
-    ]
-    return reduce(Column.__or__, wanted)
 
 
 class TableState(Protocol):
@@ -139,24 +116,18 @@ class LocalTableState:
 
     def rows_where(self, any_of: AnyOf) -> pa.Table:
         """The rows that fulfil one of the conditions; files whose bounds say that none of theirs can are not opened."""
-        return self._table().to_pyarrow_table(filters=[list(condition) for condition in any_of] or None)
+        table = self._table()
+        schema = pa.schema(table.schema().to_arrow())
+        paths = [str(self._folder / unquote(path)) for path in files_to_read(self._files(), any_of)["path"].to_pylist()]
+        if not paths:
+            return schema.empty_table()
+        wanted = filters_to_expression([list(condition) for condition in any_of]) if any_of else None
+        return dataset(paths, schema=schema, format="parquet").to_table(filter=wanted)
 
     def most_rows(self, column: str, spans: Spans) -> int | None:
         """How many rows the files have whose bounds do not say that they are outside of all spans."""
-        files = self._files()
-        if not files.num_rows:
-            return 0
-        if column not in files["min"].type.names:
-            return None
-        bounds = [files[side].combine_chunks().field(column) for side in ("min", "max")]
-        known = zip(*(side.to_pylist() for side in (*bounds, files["num_records"])), strict=True)
-        rows = [
-            count
-            for low, high, count in known
-            # Bounds are cut to milliseconds.
-            if low is None or any(low < end and high >= start - _MILLISECOND for start, end in spans)
-        ]
-        return None if None in rows else sum(rows)
+        rows = files_to_read(self._files(), in_spans(column, spans))["num_records"]
+        return None if rows.null_count else pc.sum(rows).as_py() or 0
 
     def _files(self) -> pa.Table:
         return pa.table(self._table().get_add_actions())

@@ -16,9 +16,9 @@ from pyspark.sql import functions as f
 
 from gold.tables import MODEL_SCORES, PREDICTIONS
 from lakehouse.arrow import contract_schema, frame_of
+from lakehouse.conditions import Condition
 from lakehouse.faults import fault_point
 from lakehouse.lake import Lake, Txn
-from lakehouse.table_state import Condition
 from ml import baselines
 from ml.champion import Champion, ChampionSource
 from ml.features import BAR_COLUMNS, with_features

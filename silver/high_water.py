@@ -14,8 +14,8 @@ import pyarrow as pa
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as f
 
+from lakehouse.conditions import AnyOf
 from lakehouse.lake import Lake
-from lakehouse.table_state import AnyOf
 from silver.tables import TRADES
 
 # More ranges than this in one condition cost more than the files they prune.

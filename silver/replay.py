@@ -17,10 +17,10 @@ from pyspark.sql import functions as f
 from pyspark.sql.types import TimestampType
 
 from lakehouse.arrow import contract_schema
+from lakehouse.conditions import Condition
 from lakehouse.faults import fault_point
 from lakehouse.lake import Lake, Txn
 from lakehouse.table import Table
-from lakehouse.table_state import Condition
 from silver.copies import CONFLICT_REASON, NEW, SAME
 from silver.few_copies import verdicts
 from silver.few_rows import rows_of_few

@@ -13,10 +13,10 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as f
 
 from lakehouse.arrow import frame_of
+from lakehouse.conditions import Condition, in_spans
 from lakehouse.faults import fault_point
 from lakehouse.lake import Lake, Txn
 from lakehouse.table import Table
-from lakehouse.table_state import Condition, within
 from silver.bars import KEY, VALUES, candle_bars, chosen_bars, five_minute_bars, minute_start, one_minute_bars
 from silver.closing import FIVE_MINUTES_US, MINUTE_US, BarKey, in_order
 from silver.once import run_once
@@ -135,7 +135,7 @@ def _traded_bars(lake: Lake, keys: Collection[BarKey], candles: pa.Table) -> Dat
 def _trades_between(lake: Lake, times: Times) -> DataFrame:
     # Few are read past Spark, which plans for a second what it then reads in no time.
     few = lake.few_rows_between(TRADES, "event_time", times)
-    return lake.read(TRADES).where(within("event_time", times)) if few is None else frame_of(lake.spark, few)
+    return lake.read_where(TRADES, in_spans("event_time", times)) if few is None else frame_of(lake.spark, few)
 
 
 def _first_traded_minute(lake: Lake) -> datetime:
