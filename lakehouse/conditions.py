@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import reduce
 from operator import and_, or_
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,6 +15,7 @@ from pyspark.sql import functions as f
 
 Condition = Sequence[tuple[str, str, Any]]  # a column, a sign of _IN_SPARK, what it is compared with; all must hold
 AnyOf = Sequence[Condition]
+Said = TypeVar("Said")
 Spans = Sequence[tuple[datetime, datetime]]  # starts and ends, ends excluded
 _IN_SPARK: Mapping[str, Callable[[Column, Any], Column]] = {
     "=": lambda column, value: column == f.lit(value),
@@ -23,6 +24,14 @@ _IN_SPARK: Mapping[str, Callable[[Column, Any], Column]] = {
     "<=": lambda column, value: column <= f.lit(value),
     "in": lambda column, values: column.isin(*values),
     "not in": lambda column, values: ~column.isin(*values),
+}
+_IN_ARROW: Mapping[str, Callable[[pc.Expression, Any], pc.Expression]] = {
+    "=": lambda field, value: field == value,
+    ">=": lambda field, value: field >= value,
+    "<": lambda field, value: field < value,
+    "<=": lambda field, value: field <= value,
+    "in": lambda field, values: field.isin(values),
+    "not in": lambda field, values: field.is_valid() & ~field.isin(values),
 }
 # Bounds of times are cut to this.
 _MILLISECOND = timedelta(milliseconds=1)
@@ -35,9 +44,12 @@ def in_spans(column: str, spans: Spans) -> AnyOf:
 
 def fulfils(any_of: AnyOf) -> Column:
     """Say to Spark whether a row fulfils one of the conditions, of which there is at least one."""
-    return reduce(
-        or_, [reduce(and_, [_IN_SPARK[sign](f.col(name), value) for name, sign, value in all_of]) for all_of in any_of]
-    )
+    return _of_all(any_of, lambda name, sign, value: _IN_SPARK[sign](f.col(name), value))
+
+
+def matches(any_of: AnyOf) -> pc.Expression:
+    """Say the same to Arrow; as in SQL null fulfils none."""
+    return _of_all(any_of, lambda name, sign, value: _IN_ARROW[sign](pc.field(name), value))
 
 
 def files_to_read(files: pa.Table, any_of: AnyOf) -> pa.Table:
@@ -49,7 +61,12 @@ def files_to_read(files: pa.Table, any_of: AnyOf) -> pa.Table:
     """
     if not any_of or not files.num_rows:
         return files
-    return files.filter(reduce(or_, [reduce(and_, [_may(files, *one) for one in all_of]) for all_of in any_of]))
+    return files.filter(_of_all(any_of, lambda name, sign, value: _may(files, name, sign, value)))
+
+
+def _of_all(any_of: AnyOf, compared: Callable[[str, str, Any], Said]) -> Said:
+    said: Said = reduce(or_, [reduce(and_, [compared(*one) for one in all_of]) for all_of in any_of])
+    return said
 
 
 def _may(files: pa.Table, name: str, sign: str, value: Any) -> pc.Expression:

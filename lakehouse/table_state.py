@@ -12,11 +12,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import DeltaTable as RustDeltaTable
 from pyarrow.dataset import dataset
-from pyarrow.parquet import filters_to_expression
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as f
 
-from lakehouse.conditions import AnyOf, Spans, files_to_read, fulfils, in_spans
+from lakehouse.conditions import AnyOf, Spans, files_to_read, fulfils, in_spans, matches
 from lakehouse.local_tables import LocalTables
 from lakehouse.marks import Marks, newest_marks
 
@@ -121,8 +120,8 @@ class LocalTableState:
         paths = [str(self._folder / unquote(path)) for path in files_to_read(self._files(), any_of)["path"].to_pylist()]
         if not paths:
             return schema.empty_table()
-        wanted = filters_to_expression([list(condition) for condition in any_of]) if any_of else None
-        return dataset(paths, schema=schema, format="parquet").to_table(filter=wanted)
+        rows = dataset(paths, schema=schema, format="parquet")
+        return rows.to_table(filter=matches(any_of) if any_of else None)
 
     def most_rows(self, column: str, spans: Spans) -> int | None:
         """How many rows the files have whose bounds do not say that they are outside of all spans."""
