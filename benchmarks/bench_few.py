@@ -55,10 +55,11 @@ def main() -> None:
                     return lambda: refine.run(cached, next(version)).release()
 
                 _print(f"refine {size:6,} frames {way}", refined)
-        for way, way_of in (("by delta-rs", APPENDED), ("by Spark", None)):
-            rows = frame_of(spark, frames(APPENDED)).persist()
-            rows.count()
-            _print(f"append {APPENDED} rows {way}", lambda n=way_of, r=rows: lambda: lake.append(FRAMES, r, count=n))  # type: ignore[misc]
+        rows = frames(APPENDED)
+        cached = frame_of(spark, rows).persist()
+        cached.count()
+        _print(f"append {APPENDED} rows by delta-rs", lambda: lambda: lake.append_rows(FRAMES, rows))
+        _print(f"append {APPENDED} rows by Spark", lambda: lambda: lake.append(FRAMES, cached))
         spark.stop()
 
 
