@@ -42,6 +42,12 @@ def in_spans(column: str, spans: Spans) -> AnyOf:
     return [[(column, ">=", start), (column, "<", end)] for start, end in spans]
 
 
+def spanning(column: str, rows: pa.Table) -> Condition:
+    """Say that a value lies between the least and the greatest of some rows, of which there is at least one."""
+    bounds = pc.min_max(rows[column]).as_py()
+    return [(column, ">=", bounds["min"]), (column, "<=", bounds["max"])]
+
+
 def fulfils(any_of: AnyOf) -> Column:
     """Say to Spark whether a row fulfils one of the conditions, of which there is at least one."""
     return _of_all(any_of, lambda name, sign, value: _IN_SPARK[sign](f.col(name), value))

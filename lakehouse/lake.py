@@ -60,7 +60,6 @@ class Lake:
         self.spark = spark
         self.settings = settings
         self._catalog = settings.lake.catalog
-        self._most_rows = settings.lake.arrow_rows
         self._local = LocalTables()
         self._known: dict[str, _Known] = {}
         self._carried: dict[str, dict[str, int]] = {}
@@ -145,8 +144,7 @@ class Lake:
         Returns:
             None when there may be more than `lake.arrow_rows`, or nothing tells how many there are.
         """
-        most = self._state(table).most_rows(column, spans)
-        return self.rows_between(table, column, spans) if most is not None and most <= self._most_rows else None
+        return self._state(table).few_rows_where(in_spans(column, spans), self.settings.lake.arrow_rows)
 
     def rows_where(self, table: Table, any_of: AnyOf) -> pa.Table:
         """Read the few rows that fulfil one of the conditions, or all of a small table, as `rows_between` does.
@@ -193,7 +191,7 @@ class Lake:
         """Leave a mark without rows, unless it is there already."""
         if not (txn := self.rising(target, app_id, version)):
             return
-        if not self._append_local(target, contract_schema(target).empty_table(), txn):
+        if self._append_local(target, contract_schema(target).empty_table(), txn) is None:
             # Without a row Spark makes no commit but for a transaction, which takes it seconds.
             guard = {"txnAppId": txn.app_id, "txnVersion": str(txn.version)}
             self._append(target, self.no_rows(target), self._marks_with(target, txn), guard)
@@ -223,7 +221,7 @@ class Lake:
             return None
         limits = self.settings.lake
         if count is not None and count <= limits.arrow_rows and _is_narrow(table) and self._is_appendable(table):
-            return self.append_rows(table, rows.toArrow(), txn)
+            return self._append_rows(table, rows.toArrow(), txn)
         files = rows if count is None else rows.coalesce(1 + count // limits.rows_per_file)
         return self._append(table, files, self._marks_with(table, txn), {})
 
@@ -240,11 +238,7 @@ class Lake:
         """
         if txn and _at_least(self.mark(table, txn.app_id), txn.version):
             return None
-        schema = contract_schema(table)
-        ordered = rows.select(schema.names).cast(schema)
-        if (version := self._append_local(table, ordered, txn)) is not None:
-            return version
-        return self._append(table, frame_of(self.spark, ordered).coalesce(1), self._marks_with(table, txn), {})
+        return self._append_rows(table, rows, txn)
 
     def upsert(
         self,
@@ -294,6 +288,13 @@ class Lake:
         else:
             writer.save(str(self.path(table)))
         return self._committed(table, session, marks)
+
+    def _append_rows(self, table: Table, rows: pa.Table, txn: Txn | None) -> int:
+        schema = contract_schema(table)
+        ordered = rows.select(schema.names).cast(schema)
+        if (version := self._append_local(table, ordered, txn)) is not None:
+            return version
+        return self._append(table, frame_of(self.spark, ordered).coalesce(1), self._marks_with(table, txn), {})
 
     def _is_appendable(self, table: Table) -> bool:
         return not self._catalog and appendable(self._local.newest(self.path(table)))

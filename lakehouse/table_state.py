@@ -15,7 +15,7 @@ from pyarrow.dataset import dataset
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as f
 
-from lakehouse.conditions import AnyOf, Spans, files_to_read, fulfils, in_spans, matches
+from lakehouse.conditions import AnyOf, files_to_read, fulfils, matches
 from lakehouse.local_tables import LocalTables
 from lakehouse.marks import Marks, newest_marks
 
@@ -35,6 +35,10 @@ def local_marks(table: RustDeltaTable) -> Marks:
         if marks is not None:
             return marks
     return {}
+
+
+def _files(table: RustDeltaTable) -> pa.Table:
+    return pa.table(table.get_add_actions())
 
 
 class TableState(Protocol):
@@ -68,8 +72,8 @@ class TableState(Protocol):
         """The rows that fulfil one of the conditions; all rows when there is none."""
         ...
 
-    def most_rows(self, column: str, spans: Spans) -> int | None:
-        """How many rows at most have a time in `column` that lies in one of the spans; None when nothing tells."""
+    def few_rows_where(self, any_of: AnyOf, most: int) -> pa.Table | None:
+        """The rows that fulfil one of the conditions; None when there may be more than `most`, or nothing tells."""
         ...
 
 
@@ -99,11 +103,11 @@ class LocalTableState:
 
     def is_empty(self) -> bool:
         """Whether no file of the newest version holds a row; a file that says nothing of it counts as one that does."""
-        return all(rows == 0 for rows in self._files()["num_records"].to_pylist())
+        return all(rows == 0 for rows in _files(self._table())["num_records"].to_pylist())
 
     def earliest(self, column: str) -> datetime | None:
         """The least of the lower bounds that the files give for a time; None when no file holds a row."""
-        files = self._files().filter(pc.field("num_records").is_null() | (pc.field("num_records") != 0))
+        files = _files(self._table()).filter(pc.field("num_records").is_null() | (pc.field("num_records") != 0))
         if not files.num_rows:
             return None
         bounds = files["min"].combine_chunks().field(column)
@@ -116,20 +120,22 @@ class LocalTableState:
     def rows_where(self, any_of: AnyOf) -> pa.Table:
         """The rows that fulfil one of the conditions; files whose bounds say that none of theirs can are not opened."""
         table = self._table()
+        return self._read(table, files_to_read(_files(table), any_of), any_of)
+
+    def few_rows_where(self, any_of: AnyOf, most: int) -> pa.Table | None:
+        """The same; None when the files to open hold more rows than `most`, or do not say how many."""
+        table = self._table()
+        files = files_to_read(_files(table), any_of)
+        rows = files["num_records"]
+        return None if rows.null_count or (pc.sum(rows).as_py() or 0) > most else self._read(table, files, any_of)
+
+    def _read(self, table: RustDeltaTable, files: pa.Table, any_of: AnyOf) -> pa.Table:
         schema = pa.schema(table.schema().to_arrow())
-        paths = [str(self._folder / unquote(path)) for path in files_to_read(self._files(), any_of)["path"].to_pylist()]
+        paths = [str(self._folder / unquote(path)) for path in files["path"].to_pylist()]
         if not paths:
             return schema.empty_table()
         rows = dataset(paths, schema=schema, format="parquet")
         return rows.to_table(filter=matches(any_of) if any_of else None)
-
-    def most_rows(self, column: str, spans: Spans) -> int | None:
-        """How many rows the files have whose bounds do not say that they are outside of all spans."""
-        rows = files_to_read(self._files(), in_spans(column, spans))["num_records"]
-        return None if rows.null_count else pc.sum(rows).as_py() or 0
-
-    def _files(self) -> pa.Table:
-        return pa.table(self._table().get_add_actions())
 
     def _table(self) -> RustDeltaTable:
         return self._tables.newest(self._folder)
@@ -175,8 +181,8 @@ class CatalogTableState:
         noted = history.where("userMetadata IS NOT NULL").orderBy(f.desc("version")).limit(_COMMITS_READ)
         return newest_marks(row["userMetadata"] for row in noted.select("userMetadata").collect()) or {}
 
-    def most_rows(self, column: str, spans: Spans) -> int | None:
-        """Nothing tells without a job."""
+    def few_rows_where(self, any_of: AnyOf, most: int) -> pa.Table | None:
+        """None: nothing tells without a job how many there are."""
 
     def rows_where(self, any_of: AnyOf) -> pa.Table:
         """The rows that fulfil one of the conditions."""

@@ -16,7 +16,7 @@ from pyspark.sql import functions as f
 
 from gold.tables import MODEL_SCORES, PREDICTIONS
 from lakehouse.arrow import contract_schema, frame_of
-from lakehouse.conditions import Condition
+from lakehouse.conditions import Condition, spanning
 from lakehouse.faults import fault_point
 from lakehouse.lake import Lake, Txn
 from ml import baselines
@@ -222,9 +222,8 @@ class Predict:
             else:
                 due.append(row | asdict(found) | {"settled_at": now})
         if due:
-            times = [row["feature_time"] for row in due]
-            within = [("feature_time", ">=", min(times)), ("feature_time", "<=", max(times))]
-            self._lake.upsert(PREDICTIONS, _table(due), within=within)
+            rows = _table(due)
+            self._lake.upsert(PREDICTIONS, rows, within=spanning("feature_time", rows))
             fault_point("after_labels_commit")
         self._pending = left
         return bool(due)

@@ -14,6 +14,7 @@ from pyspark.sql import functions as f
 
 from lakehouse.arrow import frame_of
 from lakehouse.conditions import Condition, in_spans
+from lakehouse.conditions import Spans as Times
 from lakehouse.faults import fault_point
 from lakehouse.lake import Lake, Txn
 from lakehouse.table import Table
@@ -28,7 +29,6 @@ _UTC = pa.timestamp("us", tz="UTC")
 _END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 
 Spans = Sequence[tuple[int, int]]  # microseconds, ends excluded
-Times = Sequence[tuple[datetime, datetime]]
 
 
 def settle(lake: Lake, keys: Collection[BarKey], txn: Txn | None = None) -> list[BarKey]:

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-
 import pyarrow as pa
-import pyarrow.compute as pc
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as f
 
+from lakehouse.conditions import spanning
 from lakehouse.lake import Lake
 from silver.kinds import RowKind
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def stored_between(lake: Lake, kind: RowKind, earliest_us: int, latest_us: int) -> DataFrame | None:
@@ -46,6 +42,4 @@ def stored_beside(lake: Lake, kind: RowKind, rows: pa.Table) -> pa.Table | None:
     """
     if lake.is_empty(kind.table):
         return None
-    bounds = pc.min_max(rows[kind.time].cast(pa.int64())).as_py()
-    start, end = (_EPOCH + timedelta(microseconds=us) for us in (bounds["min"], bounds["max"] + 1))
-    return lake.rows_between(kind.table, kind.time, [(start, end)])
+    return lake.rows_where(kind.table, [spanning(kind.time, rows)])

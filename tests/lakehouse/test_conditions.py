@@ -66,5 +66,8 @@ def test_what_is_read_is_what_matches_and_files_without_it_are_not_opened(tmp_pa
     assert pruned[0] <= 3
     assert pruned[1] <= 8
     assert state.rows_where([]).num_rows == len(rows)
-    spans = [(START, START + timedelta(seconds=1))]
-    assert 4 <= (state.most_rows("at", spans) or 0) <= 8
+    spans = in_spans("at", [(START, START + timedelta(seconds=1))])
+    assert state.few_rows_where(spans, most=3) is None
+    few = state.few_rows_where(spans, most=8)
+    assert few is not None
+    assert few.num_rows == state.rows_where(spans).num_rows == 4
