@@ -134,8 +134,8 @@ class Land:
             )
         rows = sum(row["rows"] for row in found)
         txn = Txn(self._app_id(), batch_id)
-        limits, size = self._lake.settings.lake, sum(row["bytes"] for row in found)
-        few = frames.toArrow() if rows <= limits.few_frames and size <= limits.few_bytes else None
+        are_few = self._lake.settings.lake.are_few(rows, sum(row["bytes"] for row in found))
+        few = frames.toArrow() if are_few else None
         if few is not None:
             version = self._lake.append_rows(FRAMES, few, txn)
         else:

@@ -110,9 +110,8 @@ class Refine:
 
     def _in_memory(self, frames: DataFrame) -> Frames:
         """Take frames into memory if they are few."""
-        limits = self._lake.settings.lake
         size = frames.agg(f.count("*"), f.coalesce(f.sum(f.octet_length("payload")), f.lit(0))).first()
-        if size is None or size[0] > limits.few_frames or size[1] > limits.few_bytes:
+        if size is None or not self._lake.settings.lake.are_few(*size):
             return frames
         return frames.select(*FRAMES.columns).toArrow()
 
@@ -140,7 +139,7 @@ class Refine:
         if trades_version is not None:
             self._high_water.advance(batch.spans, trades_version)
         self._id_gaps.write_filled(self._lake)
-        trades = batch.as_frame(new_trades) if new_trades is not None else batch.no_trades()
+        trades = batch.as_frame(new_trades) if new_trades is not None else self._lake.no_rows(TRADES)
         candles = batch.as_frame(beside[CANDLE]) if beside[CANDLE] is not None else None
         return Refined(trades, trades_version, candles, written[CANDLE], counts, batch.release)
 

@@ -37,6 +37,10 @@ class LakeSettings(Section):
     restart_limit: int
     restart_backoff_s: float
 
+    def are_few(self, frames: int, payload_bytes: int) -> bool:
+        """Whether so many frames of so many bytes may be taken into memory."""
+        return frames <= self.few_frames and payload_bytes <= self.few_bytes
+
 
 class SparkSettings(Section):
     """The local Spark session."""
