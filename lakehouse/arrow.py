@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -32,3 +33,17 @@ def contract_schema(table: Table) -> pa.Schema:
         for field in table.schema.fields
     ]
     return pa.schema(fields)
+
+
+def padded(columns: Mapping[str, Any], count: int, schema: pa.Schema) -> list[Any]:
+    """Put columns into the order and types of a schema; those that are not there are null.
+
+    Args:
+        columns: by name; others than the schema has are left out.
+        count: how many rows they have.
+        schema: what is wanted.
+    """
+    return [
+        columns[field.name].cast(field.type) if field.name in columns else pa.nulls(count, field.type)
+        for field in schema
+    ]

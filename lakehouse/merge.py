@@ -6,7 +6,7 @@ from datetime import datetime
 
 import pyarrow as pa
 
-from lakehouse.arrow import contract_schema
+from lakehouse.arrow import contract_schema, padded
 from lakehouse.conditions import Condition
 from lakehouse.table import Table
 
@@ -24,7 +24,8 @@ def merge_source(table: Table, rows: pa.Table, delete: pa.Table | None) -> pa.Ta
     schema = contract_schema(table)
     parts, gone = [rows.select(schema.names).cast(schema)], [pa.repeat(False, rows.num_rows)]
     if delete is not None:
-        parts.append(_padded(delete.select(list(table.key)), schema))
+        keys = {name: delete[name] for name in table.key}
+        parts.append(pa.table(padded(keys, delete.num_rows, schema), schema=schema))
         gone.append(pa.repeat(True, delete.num_rows))
     return pa.concat_tables(parts).append_column(_GONE, pa.concat_arrays(gone))
 
@@ -51,12 +52,3 @@ def merge_statement(table: Table, identifier: str, view: str, within: Condition)
 
 def _in_sql(column: str, sign: str, time: datetime) -> str:
     return f"t.{column} {sign} timestamp_micros({int(time.timestamp()) * 1_000_000 + time.microsecond})"
-
-
-def _padded(keys: pa.Table, schema: pa.Schema) -> pa.Table:
-    """Rows of which only the key is known."""
-    columns = [
-        keys[field.name].cast(field.type) if field.name in keys.schema.names else pa.nulls(keys.num_rows, field.type)
-        for field in schema
-    ]
-    return pa.table(columns, schema=schema)

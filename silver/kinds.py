@@ -104,3 +104,5 @@ TRADE = RowKind(
 # the quarantine: the mark they leave is that of refine.
 BESIDE_TRADES = (GAP, CANDLE, TICKER, PRICE, SYMBOL)
 ROW_KINDS = (*BESIDE_TRADES, TRADE)
+# What a batch is counted by.
+COUNTED = ("frames", "control", *(kind.plural for kind in ROW_KINDS), "copies", "quarantined")

@@ -6,7 +6,6 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from functools import partial, reduce
 from typing import Any
 
@@ -17,13 +16,13 @@ from pyspark.sql import functions as f
 from pyspark.sql.types import TimestampType
 
 from lakehouse.arrow import contract_schema
-from lakehouse.conditions import Condition
+from lakehouse.conditions import spanning
 from lakehouse.faults import fault_point
 from lakehouse.lake import Lake, Txn
 from lakehouse.table import Table
 from silver.copies import CONFLICT_REASON, NEW, SAME
 from silver.few_copies import verdicts
-from silver.few_rows import rows_of_few
+from silver.few_rows import PARSED, few_of_kind
 from silver.few_trades import holes_of_few, spans_of
 from silver.high_water import HighWater, Span
 from silver.id_gaps import IdGaps
@@ -52,7 +51,6 @@ MEANING: Mapping[str, str] = {
 OUTCOMES: tuple[str, ...] = tuple(MEANING)
 
 _PLACE = ("topic_id", "partition", "offset", "row")
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 TARGETS: tuple[Table, ...] = tuple(kind.table for kind in ROW_KINDS)
 
 Row = dict[str, Any]
@@ -134,11 +132,11 @@ class Replay:
     def _insert(self, parsed: list[Row], number: int) -> dict[Place, str]:
         """Write what silver does not hold, and say of every good row what became of it."""
         found: dict[Place, str] = {}
+        in_memory = pa.Table.from_pylist(parsed, PARSED)
         for kind in ROW_KINDS:
-            good = [row | row[kind.name] for row in parsed if row[KIND] == kind.name]
-            if not good:
+            rows = few_of_kind(in_memory, kind)
+            if not rows.num_rows:
                 continue
-            rows = rows_of_few(kind, good)
             spans = spans_of(rows) if kind is TRADE else []
             stored = self._stored(kind, rows, spans)
             held = set(_places(stored)) if stored is not None else set()
@@ -187,7 +185,7 @@ class Replay:
         if not marked:
             return 0
         rows = pa.Table.from_pylist(marked, contract_schema(QUARANTINE))
-        self._lake.upsert(QUARANTINE, rows, self._txn(QUARANTINE, number), within=_within(marked))
+        self._lake.upsert(QUARANTINE, rows, self._txn(QUARANTINE, number), within=spanning("first_seen", rows))
         fault_point("after_replay_marks")
         return len(marked)
 
@@ -248,11 +246,6 @@ def _quarantined_apart(tried: _Tried, now_us: int) -> list[Row]:
             named = {"row": parsed["row"], "reasons": reasons, "replay_rule_version": None}
             apart.append({**tried.row, **judged, **named})
     return apart
-
-
-def _within(marked: Iterable[Row]) -> Condition:
-    times = [_EPOCH + timedelta(microseconds=row["first_seen"]) for row in marked]
-    return [("first_seen", ">=", min(times)), ("first_seen", "<=", max(times))]
 
 
 def _places(rows: pa.Table) -> Iterable[Place]:

@@ -13,16 +13,16 @@ from lakehouse.lake import COMMIT_VERSION, Lake
 from silver.copies import CONFLICT, NEW, SAME, VERDICT, conflicts, judge_copies
 from silver.high_water import HighWater, Span
 from silver.id_gaps import Hole, holes_of_symbols
-from silver.kinds import ROW_KINDS, TRADE, RowKind
-from silver.parse import GAP_CHANNEL, parse_frame
+from silver.kinds import COUNTED, ROW_KINDS, TRADE, RowKind
+from silver.parse import GAP_CHANNEL
 from silver.quality import RULE_VERSION
 from silver.rows import LostIds, Rejected
 from silver.stored import stored_between
-from silver.strict import FRAME_ID, KIND, PARSER_TAKES, frame_of, parse_strictly, rejected_rows, rows_of_kind
-from silver.survey import survey, trade_spans
+from silver.strict import FRAME_ID, KIND, PARSER_TAKES, lost_ids_in, parse_strictly, rejected_rows, rows_of_kind
+from silver.survey import survey
 from silver.symbols import Symbols
 from silver.tables import QUARANTINE
-from silver.trades import CONTROL_ROUTE, ROUTE, STRICT_ROUTE, canonical_trades, route_frames
+from silver.trades import CONTROL_ROUTE, ROUTE, STRICT_ROUTE, TRADE_ROUTE, canonical_trades, route_frames
 
 
 class SparkBatch:
@@ -40,8 +40,7 @@ class SparkBatch:
         self._high_water = high_water
         self._conflicts: list[DataFrame] = []
         self._cached: list[DataFrame] = []
-        tables = [kind.plural for kind in ROW_KINDS]
-        self.counts = dict.fromkeys(("frames", "control", *tables, "copies", "quarantined"), 0)
+        self.counts = dict.fromkeys(COUNTED, 0)
         self._symbols = symbols
         self._frames = frames.drop(COMMIT_VERSION)
         self._routed = self._keep(route_frames(self._frames, symbols))
@@ -67,10 +66,6 @@ class SparkBatch:
         """Rows of this batch as the steps below take them."""
         return rows  # type: ignore[no-any-return]
 
-    def no_trades(self) -> DataFrame:
-        """No rows, with the columns of silver.trades."""
-        return canonical_trades(self._routed.limit(0))
-
     def holes(self, symbols: Collection[tuple[str, str]]) -> Iterable[Hole]:
         """The ids missing among the trades of some venues and symbols."""
         return holes_of_symbols(self._trades, symbols)
@@ -87,7 +82,7 @@ class SparkBatch:
         """The trades to append; None when there are none."""
         if self._strict is not None and TRADE.name in self._kinds:
             self._trades = self._trades.union(rows_of_kind(self._strict, TRADE))
-            self.spans = trade_spans(self._trades)
+            self.spans = survey(self._trades.withColumn(ROUTE, f.lit(TRADE_ROUTE))).spans
         if not self.spans:
             return None
         stored = self._high_water.stored_copies(self._lake, self.spans)
@@ -97,15 +92,11 @@ class SparkBatch:
         return self._judge(TRADE, self._trades, stored)
 
     def lost_ids(self) -> list[tuple[str, LostIds]]:
-        """What venues no longer have, with the venue: a marker is rare, and read here once more instead of in Spark."""
+        """What venues no longer have, with the venue."""
         if LostIds.kind not in self._kinds:
             return []
         markers = self._routed.where((f.col(ROUTE) == STRICT_ROUTE) & (f.col("channel") == GAP_CHANNEL))
-        taken = markers.select(*PARSER_TAKES).withColumn("received_at", f.unix_micros("received_at")).collect()
-        rows = [
-            (row["venue"], parsed) for row in taken for parsed in parse_frame(frame_of(row.asDict(), self._symbols))
-        ]
-        return [(venue, parsed) for venue, parsed in rows if isinstance(parsed, LostIds)]
+        return lost_ids_in(markers.select(*PARSER_TAKES).toArrow(), self._symbols)
 
     def quarantine(self) -> DataFrame | None:
         """The rows to quarantine, with their frames' bytes; None when there are none. Called after the judgments."""

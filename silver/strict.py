@@ -13,10 +13,11 @@ from pyspark.sql import functions as f
 from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import ArrayType, IntegerType, StringType, StructField, StructType
 
+from lakehouse.arrow import padded
 from silver.copies import ARRIVAL
 from silver.kinds import FROM_FRAME, ROW_KINDS, RowKind
 from silver.parse import canonical_rows, parse_frame
-from silver.rows import Frame, Rejected
+from silver.rows import Frame, LostIds, Rejected
 from silver.symbols import Symbols
 from silver.tables import TRADES
 
@@ -91,9 +92,7 @@ def parse_batches(symbols: Symbols, batches: Iterable[pa.RecordBatch]) -> Iterat
     schema = to_arrow_schema(SCHEMA)
     rows: list[dict[str, Any]] = []
     for batch in batches:
-        received = batch.schema.get_field_index("received_at")
-        as_us = pc.cast(batch.column(received), pa.int64())
-        for place, record in enumerate(batch.set_column(received, "received_at", as_us).to_pylist()):
+        for place, record in enumerate(_records(batch)):
             found = canonical_rows(frame_of(record, symbols))
             if found is not None:
                 yield _in_columns(batch.slice(place, 1), *found, schema)
@@ -105,6 +104,23 @@ def parse_batches(symbols: Symbols, batches: Iterable[pa.RecordBatch]) -> Iterat
     yield pa.RecordBatch.from_pylist(rows, schema)
 
 
+def lost_ids_in(markers: pa.Table, symbols: Symbols) -> list[tuple[str, LostIds]]:
+    """What venues no longer have, with the venue; such markers are rare, and parsed here once more.
+
+    Args:
+        markers: the columns of frames that the parser takes.
+        symbols: what names stand for.
+    """
+    rows = [(record["venue"], row) for record in _records(markers) for row in parse_frame(frame_of(record, symbols))]
+    return [(venue, row) for venue, row in rows if isinstance(row, LostIds)]
+
+
+def _records(frames: pa.Table | pa.RecordBatch) -> list[dict[str, Any]]:
+    received = frames.schema.get_field_index("received_at")
+    as_us = pc.cast(frames.column(received), pa.int64())
+    return frames.set_column(received, "received_at", as_us).to_pylist()  # type: ignore[no-any-return]
+
+
 def _in_columns(frame: pa.RecordBatch, kind: str, fields: Mapping[str, pa.Array], schema: pa.Schema) -> pa.RecordBatch:
     """Say of rows of one kind, given as columns, which frame they come from."""
     of_kind = list(schema.field(kind).type)
@@ -112,11 +128,7 @@ def _in_columns(frame: pa.RecordBatch, kind: str, fields: Mapping[str, pa.Array]
     count = len(values)
     columns = {name: pa.repeat(frame.column(name)[0], count) for name in FROM_FRAME}
     columns |= {"row": pa.array(range(count)), KIND: pa.repeat(kind, count), kind: values}
-    filled = [
-        columns[field.name].cast(field.type) if field.name in columns else pa.nulls(count, field.type)
-        for field in schema
-    ]
-    return pa.RecordBatch.from_arrays(filled, schema=schema)
+    return pa.RecordBatch.from_arrays(padded(columns, count, schema), schema=schema)
 
 
 def frame_of(record: Mapping[str, Any], symbols: Symbols) -> Frame:

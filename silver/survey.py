@@ -21,11 +21,6 @@ class Survey:
     newest_us: int
 
 
-def trade_spans(trades: DataFrame) -> list[Span]:
-    """Survey trades alone: what they hold of each scope."""
-    return survey(trades.withColumn(ROUTE, f.lit(TRADE_ROUTE))).spans
-
-
 def survey(rows: DataFrame) -> Survey:
     """Count rows by route, and the trades among them by scope, in one job over the batch."""
     is_trade = f.col(ROUTE) == TRADE_ROUTE

@@ -10,8 +10,8 @@ import pytest
 from bronze_frames import WRITTEN, Bronze
 from corpus.cases import CASES
 from crash_points import SEED
-from made_frames import GOOD, MS, RECEIVED_US, binance
-from test_refine import crash_batches
+from made_frames import MS, RECEIVED_US
+from test_refine import crash_batches, trade
 
 from lakehouse.lake import Lake
 from lakehouse.table import Table
@@ -21,17 +21,13 @@ from silver.rows import Frame
 _OF_THE_RUN = {"first_seen", "detected_at", "closed_at"}
 
 
-def trade(trade_id: int, price: str, received_us: int, venue: str = "binance") -> Frame:
-    text = GOOD.decode().replace('"t":7', f'"t":{trade_id}').replace("61837.63000000", price)
-    return binance(text.replace(str(MS), str(MS + trade_id)).encode(), received_us=received_us, venue=venue)
-
-
 def numbered(chance: random.Random) -> list[Frame]:
     """Trades with ids of a small range: copies, contradictions and holes, in no order of reception."""
-    return [
-        trade(chance.randrange(900, 960), chance.choice(["1.5", "1.50", "2"]), RECEIVED_US + chance.randrange(50))
-        for _ in range(60)
-    ]
+    found = []
+    for _ in range(60):
+        number, price = chance.randrange(900, 960), chance.choice(["1.5", "1.50", "2"])
+        found.append(trade(number, price, MS + number, received_us=RECEIVED_US + chance.randrange(50)))
+    return found
 
 
 def rows(lake: Lake, table: Table) -> list[str]:
