@@ -6,16 +6,17 @@ import logging
 import threading
 import time
 
+from bronze.fetching import Fetching
 from bronze.history import PAGE, WEIGHT, TradeHistory
 from bronze.rest import RestClient
-from bronze.spool import Spool, SpoolClosedError
+from bronze.spool import Spool
 from lakehouse.settings import Settings
 
 log = logging.getLogger(__name__)
 _LOOK_S = 0.25
 
 
-class Fill(threading.Thread):
+class Fill(Fetching):
     """Closes holes in the ids that the spool holds, beside the live stream.
 
     What is missing is worked out from the spool's records, so a crash forgets nothing: a hole is wanted until the rows
@@ -29,16 +30,16 @@ class Fill(threading.Thread):
     """
 
     def __init__(self, spool: Spool, settings: Settings, stop: threading.Event) -> None:
-        super().__init__(name="fill", daemon=True)
-        self.error: BaseException | None = None
+        binance = settings.venues.binance
+        rest_timeout_s = settings.collector.rest_timeout_s
+        rest = RestClient(binance.rest_url, binance.rest_weight_per_minute, rest_timeout_s, stop)
+        super().__init__("fill", "filling", rest)
         self._spool = spool
         self._stop_event = stop
         self._collector = settings.collector
-        binance = settings.venues.binance
         self._symbols = frozenset(binance.symbols)
-        self._rest = RestClient(binance.rest_url, binance.rest_weight_per_minute, self._collector.rest_timeout_s, stop)
         self._history = TradeHistory(
-            self._rest,
+            rest,
             lambda record: spool.append_when_room(record, stop),
             self._collector,
             stop,
@@ -62,19 +63,10 @@ class Fill(threading.Thread):
         holes = self._spool.ask(lambda coverage: coverage.holes(float("inf")))
         return sum(hole.last - hole.first + 1 for hole in holes)
 
-    def run(self) -> None:
-        """Fill until stopped."""
-        try:
-            while not self._stop_event.wait(_LOOK_S):
-                self._fill_holes()
-                self._probe()
-        except SpoolClosedError:
-            pass
-        except Exception as error:
-            log.exception("filling failed")
-            self.error = error
-        finally:
-            self._rest.close()
+    def _fetch_on(self) -> None:
+        while not self._stop_event.wait(_LOOK_S):
+            self._fill_holes()
+            self._probe()
 
     def _fill_holes(self) -> None:
         found_before = time.monotonic() - self._collector.gap_wait_s

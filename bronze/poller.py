@@ -10,10 +10,11 @@ from typing import Any
 from ulid import ULID
 
 from bronze.feed import backoff_s
+from bronze.fetching import Fetching
 from bronze.frames import framed
 from bronze.record import Record
-from bronze.rest import RestClient, RestError
-from bronze.spool import Spool, SpoolClosedError
+from bronze.rest import RestError
+from bronze.spool import Spool
 from bronze.venues.polled import Poll, PolledSource
 from bronze.venues.protocol import CONTROL
 from lakehouse.settings import Settings
@@ -22,7 +23,7 @@ log = logging.getLogger(__name__)
 _END_S = 0.5
 
 
-class Poller(threading.Thread):
+class Poller(Fetching):
     """All polls of one source, one after another; a run of it is a session.
 
     A body goes on as it came, also one that silver will refuse. What comes with another status than 200 goes on as
@@ -36,13 +37,11 @@ class Poller(threading.Thread):
     """
 
     def __init__(self, polled: PolledSource, spool: Spool, settings: Settings) -> None:
-        super().__init__(name=f"poll-{polled.source}", daemon=True)
-        self.error: BaseException | None = None
+        self._ending = threading.Event()
+        super().__init__(f"poll-{polled.source}", "polling", polled.client(settings, self._ending))
         self._source = polled.source
         self._spool = spool
         self._settings = settings.collector
-        self._ending = threading.Event()
-        self._rest: RestClient = polled.client(settings, self._ending)
         self._polls = polled.polls(settings)
         self._next_at = dict.fromkeys(self._polls, 0.0)
         self._failures = dict.fromkeys(self._polls, 0)
@@ -52,20 +51,11 @@ class Poller(threading.Thread):
         self._last_frame_at_us: int | None = None
         self._problems: dict[Poll, str] = {}
 
-    def run(self) -> None:
-        """Poll until `end`."""
-        try:
-            while not self._ending.is_set():
-                poll = min(self._polls, key=lambda each: self._next_at[each])
-                if not self._ending.wait(max(0.0, self._next_at[poll] - time.monotonic())):
-                    self._next_at[poll] = time.monotonic() + self._take(poll)
-        except SpoolClosedError:
-            pass
-        except Exception as error:
-            log.exception("polling failed")
-            self.error = error
-        finally:
-            self._rest.close()
+    def _fetch_on(self) -> None:
+        while not self._ending.is_set():
+            poll = min(self._polls, key=lambda each: self._next_at[each])
+            if not self._ending.wait(max(0.0, self._next_at[poll] - time.monotonic())):
+                self._next_at[poll] = time.monotonic() + self._take(poll)
 
     def end(self) -> None:
         """Ask nothing more; an answer that is still awaited is not waited for."""

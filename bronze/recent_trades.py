@@ -12,9 +12,10 @@ from ulid import ULID
 
 from bronze.breaks import Break, marker_numbers
 from bronze.feed import backoff_s
+from bronze.fetching import Fetching
 from bronze.record import Record
 from bronze.rest import RestClient, RestError
-from bronze.spool import Spool, SpoolClosedError, SpoolFullError
+from bronze.spool import Spool, SpoolFullError
 from bronze.venues.bybit import PREFIX
 from bronze.venues.protocol import GAP, TRADE
 from lakehouse.settings import Settings
@@ -38,7 +39,7 @@ class _Page:
     newest_us: int
 
 
-class RecentTrades(threading.Thread):
+class RecentTrades(Fetching):
     """Closes breaks between connections, beside the live stream.
 
     A page that reaches back beyond the last trade held leaves nothing lost: its trades go into the spool, and no gap is
@@ -52,14 +53,14 @@ class RecentTrades(threading.Thread):
     """
 
     def __init__(self, spool: Spool, settings: Settings, stop: threading.Event) -> None:
-        super().__init__(name="recent-trades", daemon=True)
+        bybit = settings.venues.bybit
+        rest = RestClient(bybit.rest_url, bybit.rest_calls_per_minute, settings.collector.rest_timeout_s, stop)
+        super().__init__("recent-trades", "fetching recent trades", rest)
         self.fills = 0
-        self.error: BaseException | None = None
         self._spool = spool
         self._stop_event = stop
         self._collector = settings.collector
-        self._bybit = bybit = settings.venues.bybit
-        self._rest = RestClient(bybit.rest_url, bybit.rest_calls_per_minute, self._collector.rest_timeout_s, stop)
+        self._bybit = bybit
         self._symbols = {f"{PREFIX}spot": bybit.spot_symbols, f"{PREFIX}linear": bybit.linear_symbols}
         self._opened: dict[str, float] = {}
         self._reasons: dict[str, str] = {}
@@ -79,21 +80,12 @@ class RecentTrades(threading.Thread):
     def missing_ids(self) -> None:
         """None: its ids do not tell what is missing."""
 
-    def run(self) -> None:
-        """Look until stopped."""
-        try:
-            while not self._stop_event.wait(_LOOK_S):
-                self._look_after_opening()
-                for each in self._breaks():
-                    if time.monotonic() >= self._not_before.get(each, 0.0) and not self._stop_event.is_set():
-                        self._settle(each)
-        except SpoolClosedError:
-            pass
-        except Exception as error:
-            log.exception("fetching recent trades failed")
-            self.error = error
-        finally:
-            self._rest.close()
+    def _fetch_on(self) -> None:
+        while not self._stop_event.wait(_LOOK_S):
+            self._look_after_opening()
+            for each in self._breaks():
+                if time.monotonic() >= self._not_before.get(each, 0.0) and not self._stop_event.is_set():
+                    self._settle(each)
 
     def _breaks(self) -> list[Break]:
         found_before = time.monotonic() - self._collector.gap_wait_s
