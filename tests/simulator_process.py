@@ -22,6 +22,19 @@ REPO_ROOT = Path(__file__).resolve().parents[1]
 START_S = 30
 
 
+def simulated_urls(urls: dict[str, Any]) -> dict[str, str]:
+    """The environment that points the venues at a simulator."""
+    return {
+        "CRYPTOLAKE__VENUES__BINANCE__WS_URL": urls["ws_url"],
+        "CRYPTOLAKE__VENUES__BINANCE__REST_URL": urls["rest_url"],
+        "CRYPTOLAKE__VENUES__BYBIT__WS_URL": urls["ws_url"],
+        "CRYPTOLAKE__VENUES__BYBIT__REST_URL": urls["rest_url"],
+        "CRYPTOLAKE__VENUES__COINCAP__WS_URL": urls["coincap_ws_url"],
+        "CRYPTOLAKE__VENUES__COINCAP__PRICE_WS_URL": urls["coincap_price_ws_url"],
+        "CRYPTOLAKE__VENUES__COINGECKO__URL": urls["coingecko_url"],
+    }
+
+
 @dataclass
 class Answer:
     status: int

@@ -21,6 +21,7 @@ from typing import Any
 
 from aiohttp import web
 from kafka import KafkaConsumer, TopicPartition
+from simulator_process import simulated_urls
 
 from bronze.topics import ensure_topics
 from cryptolake.broker.local import LocalBroker
@@ -38,19 +39,6 @@ def await_until(condition: Callable[[], Any], timeout_s: float, what: str, pause
             return seen
         assert time.monotonic() < deadline, f"not within {timeout_s} s: {what}"
         time.sleep(pause_s)
-
-
-def simulated_urls(urls: dict[str, Any]) -> dict[str, str]:
-    """The environment that points the venues at a simulator."""
-    return {
-        "CRYPTOLAKE__VENUES__BINANCE__WS_URL": urls["ws_url"],
-        "CRYPTOLAKE__VENUES__BINANCE__REST_URL": urls["rest_url"],
-        "CRYPTOLAKE__VENUES__BYBIT__WS_URL": urls["ws_url"],
-        "CRYPTOLAKE__VENUES__BYBIT__REST_URL": urls["rest_url"],
-        "CRYPTOLAKE__VENUES__COINCAP__WS_URL": urls["coincap_ws_url"],
-        "CRYPTOLAKE__VENUES__COINCAP__PRICE_WS_URL": urls["coincap_price_ws_url"],
-        "CRYPTOLAKE__VENUES__COINGECKO__URL": urls["coingecko_url"],
-    }
 
 
 @dataclass

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bronze_kit import CollectorProcess, TopicReader, await_until, simulated_urls, topic_readers
-from simulator_process import SimulatorProcess
+from bronze_kit import CollectorProcess, TopicReader, await_until, topic_readers
+from simulator_process import SimulatorProcess, simulated_urls
 
 VENUES = ("bybit-spot", "bybit-linear")
 QUICK = {"gap_wait_s": 0.3, "backoff_s": 0.1, "stall_s": 3}

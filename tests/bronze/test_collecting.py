@@ -21,10 +21,9 @@ from bronze_kit import (
     await_until,
     broker_of_its_own,
     ledger_ids,
-    simulated_urls,
     topic_readers,
 )
-from simulator_process import SimulatorProcess
+from simulator_process import SimulatorProcess, simulated_urls
 
 from cryptolake.broker.local import LocalBroker
 

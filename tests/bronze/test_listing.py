@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from bronze_kit import await_until, simulated_urls
-from simulator_process import SimulatorProcess
+from bronze_kit import await_until
+from simulator_process import SimulatorProcess, simulated_urls
 
 from bronze.listing import Listing
 from bronze.record import Record

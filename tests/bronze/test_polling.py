@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from bronze_kit import CollectorProcess, ScriptedVenue, TopicReader, await_until, simulated_urls, topic_readers
-from simulator_process import SimulatorProcess
+from bronze_kit import CollectorProcess, ScriptedVenue, TopicReader, await_until, topic_readers
+from simulator_process import SimulatorProcess, simulated_urls
 
 Start = Callable[..., CollectorProcess]
 Simulate = Callable[..., SimulatorProcess]

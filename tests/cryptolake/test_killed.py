@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from simulator_process import SimulatorProcess
+from simulator_process import SimulatorProcess, simulated_urls
 
 from bronze.venues import SOURCES
 from cryptolake.audit.run import audit
@@ -153,15 +153,13 @@ def pipeline(
     try:
         bootstrap = broker.start()
         # It starts less than the horizon back, so that predictions are in time, and their outcomes come soon.
-        market.start(seed=seed, symbols=20, rate=rate, coincap_rate=5, start_back_s=350, speed=6, faults=faults)
+        market.start(
+            seed=seed, symbols=20, rate=rate, coincap_rate=5, bybit_rate=5, start_back_s=350, speed=6, faults=faults
+        )
         variables = {
             "CRYPTOLAKE__KAFKA__BOOTSTRAP_SERVERS": bootstrap,
-            "CRYPTOLAKE__VENUES__BINANCE__WS_URL": market.urls["ws_url"],
-            "CRYPTOLAKE__VENUES__BINANCE__REST_URL": market.urls["rest_url"],
-            "CRYPTOLAKE__VENUES__COINCAP__WS_URL": market.urls["coincap_ws_url"],
-            "CRYPTOLAKE__VENUES__COINCAP__PRICE_WS_URL": market.urls["coincap_price_ws_url"],
+            **simulated_urls(market.urls),
             "CRYPTOLAKE__VENUES__COINCAP__API_KEY": market.urls["coincap_api_key"],
-            "CRYPTOLAKE__VENUES__COINGECKO__URL": market.urls["coingecko_url"],
             "CRYPTOLAKE__VENUES__COINGECKO__INTERVAL_S": "5",
             "CRYPTOLAKE__VENUES__TICKERS__INTERVAL_S": "5",
             "CRYPTOLAKE__VENUES__BINANCE__LISTING_INTERVAL_S": "5",
@@ -235,6 +233,7 @@ def test_nothing_is_lost_or_doubled_whatever_is_killed(tmp_path: Path) -> None:
         counted = {r.name: r.counted for r in results}
         print(counted)
         assert counted["ledger binance"] > 10_000
+        assert counted["ledger bybit"] > 1000
         assert counted["silver.quarantine keys"] > 0
 
 
