@@ -22,6 +22,10 @@ from lakehouse.table import Table
 Offsets = Mapping[tuple[str, int], int]
 # A header outside this range (1970 to 2100) is not a receive time in microseconds.
 _LATEST_US = 4_102_444_800_000_000
+_HIGHEST_OFFSETS = """
+    SELECT held.topic, held.topic_id, held.partition, max(held.offset) AS last
+    FROM {rows} AS held GROUP BY held.topic, held.topic_id, held.partition
+"""
 
 
 @dataclass(frozen=True)
@@ -187,14 +191,7 @@ class Land:
         return frames, found
 
     def _what_bronze_holds(self) -> tuple[dict[str, set[str]], dict[tuple[str, int], int]]:
-        if self._lake.is_empty(FRAMES):
-            return {}, {}
-        held = (
-            self._lake.read(FRAMES)
-            .groupBy("topic", "topic_id", "partition")
-            .agg(f.max("offset").alias("last"))
-            .collect()
-        )
+        held = self._lake.select(FRAMES, _HIGHEST_OFFSETS).to_pylist()
         ids: dict[str, set[str]] = {}
         for row in held:
             ids.setdefault(row["topic"], set()).add(row["topic_id"])

@@ -35,6 +35,17 @@ def contract_schema(table: Table) -> pa.Schema:
     return pa.schema(fields)
 
 
+def in_micros(rows: pa.Table, time: str, named: str) -> pa.Table:
+    """Put a time's microseconds since 1970 (UTC) in its place.
+
+    Args:
+        rows: with the column `time`.
+        time: its name.
+        named: the name of the whole numbers.
+    """
+    return rows.set_column(rows.schema.get_field_index(time), named, rows[time].cast(pa.int64()))
+
+
 def padded(columns: Mapping[str, Any], count: int, schema: pa.Schema) -> list[Any]:
     """Put columns into the order and types of a schema; those that are not there are null.
 

@@ -1,4 +1,4 @@
-"""Conditions on rows, told to Spark, to Arrow, and to the bounds that a table's log holds of each file."""
+"""Conditions on rows, told to Spark, to Arrow, to SQL, and to the bounds that a table's log holds of each file."""
 
 from __future__ import annotations
 
@@ -56,6 +56,19 @@ def fulfils(any_of: AnyOf) -> Column:
 def matches(any_of: AnyOf) -> pc.Expression:
     """Say the same to Arrow; as in SQL null fulfils none."""
     return _of_all(any_of, lambda name, sign, value: _IN_ARROW[sign](pc.field(name), value))
+
+
+def where_clause(any_of: AnyOf) -> tuple[str, list[Any]]:
+    """Say the same in SQL, as it follows the name of a table, with the values for its question marks."""
+    values: list[Any] = []
+
+    def compared(name: str, sign: str, value: Any) -> str:
+        several = sign in ("in", "not in")
+        values.extend(value if several else [value])
+        return f'"{name}" {sign} ' + (f"({', '.join('?' * len(value))})" if several else "?")
+
+    said = " OR ".join(" AND ".join(compared(*one) for one in all_of) for all_of in any_of)
+    return f"WHERE {said}" if said else "", values
 
 
 def files_to_read(files: pa.Table, any_of: AnyOf) -> pa.Table:

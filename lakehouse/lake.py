@@ -107,8 +107,22 @@ class Lake:
         return self.spark.read.table(self.identifier(table))
 
     def read_where(self, table: Table, any_of: AnyOf) -> DataFrame:
-        """Read the rows of the newest version that fulfil one of the conditions, of which there is at least one."""
-        return self.read(table).where(fulfils(any_of))
+        """Read the rows that fulfil one of the conditions, of which there is at least one.
+
+        Up to `lake.arrow_rows` of a folder are read past Spark, which plans for a second what it then reads in no time.
+        """
+        few = self._state(table).few_rows_where(any_of, self.settings.lake.arrow_rows)
+        return self.read(table).where(fulfils(any_of)) if few is None else frame_of(self.spark, few)
+
+    def select(self, table: Table, query: str, any_of: AnyOf = ()) -> pa.Table:
+        """Run a SELECT over many rows that yields few: from a folder without a Spark job, which is slow to start.
+
+        Args:
+            table: the contract.
+            query: in SQL that DuckDB and Spark share, from `{rows}`.
+            any_of: conditions for the rows it sees; none for every row.
+        """
+        return self._state(table).select(query, any_of)
 
     def read_changes(self, table: Table, after_version: int, to_version: int) -> DataFrame:
         """Read the rows written in versions (after_version, to_version] with `_commit_version`.
@@ -132,19 +146,6 @@ class Lake:
             spans: starts and ends with their zone, ends excluded; at least one.
         """
         return self._state(table).rows_where(in_spans(column, spans))
-
-    def few_rows_between(self, table: Table, column: str, spans: Spans) -> pa.Table | None:
-        """Read the rows whose time lies in one of the spans, as `rows_between`; None when they may be many.
-
-        Args:
-            table: the contract.
-            column: a timestamp column of it.
-            spans: starts and ends with their zone, ends excluded; at least one.
-
-        Returns:
-            None when there may be more than `lake.arrow_rows`, or nothing tells how many there are.
-        """
-        return self._state(table).few_rows_where(in_spans(column, spans), self.settings.lake.arrow_rows)
 
     def rows_where(self, table: Table, any_of: AnyOf) -> pa.Table:
         """Read the few rows that fulfil one of the conditions, or all of a small table, as `rows_between` does.

@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import unquote
 
+import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import DeltaTable as RustDeltaTable
-from pyarrow.dataset import dataset
+from pyarrow.dataset import Dataset, dataset
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as f
 
-from lakehouse.conditions import AnyOf, files_to_read, fulfils, matches
+from lakehouse.conditions import AnyOf, files_to_read, fulfils, matches, where_clause
 from lakehouse.local_tables import LocalTables
 from lakehouse.marks import Marks, newest_marks
 
@@ -76,6 +77,10 @@ class TableState(Protocol):
         """The rows that fulfil one of the conditions; None when there may be more than `most`, or nothing tells."""
         ...
 
+    def select(self, query: str, any_of: AnyOf) -> pa.Table:
+        """What a SELECT from `{rows}` finds where one of the conditions is fulfilled; in all rows without one."""
+        ...
+
 
 class LocalTableState:
     """The state of a table in a folder, read by delta-rs in milliseconds, without a Spark job.
@@ -129,13 +134,23 @@ class LocalTableState:
         rows = files["num_records"]
         return None if rows.null_count or (pc.sum(rows).as_py() or 0) > most else self._read(table, files, any_of)
 
+    def select(self, query: str, any_of: AnyOf) -> pa.Table:
+        """What DuckDB finds: it takes the columns that the query names, piece by piece."""
+        table = self._table()
+        where, values = where_clause(any_of)
+        with duckdb.connect() as connection:
+            connection.execute("SET TimeZone = 'UTC'")
+            connection.register("files", self._dataset(table, files_to_read(_files(table), any_of)))
+            files = f"(SELECT * FROM files {where})"  # noqa: S608 - names are of contracts, values are bound
+            return connection.sql(query.format(rows=files), params=values).to_arrow_table()
+
     def _read(self, table: RustDeltaTable, files: pa.Table, any_of: AnyOf) -> pa.Table:
+        return self._dataset(table, files).to_table(filter=matches(any_of) if any_of else None)
+
+    def _dataset(self, table: RustDeltaTable, files: pa.Table) -> Dataset:
         schema = pa.schema(table.schema().to_arrow())
         paths = [str(self._folder / unquote(path)) for path in files["path"].to_pylist()]
-        if not paths:
-            return schema.empty_table()
-        rows = dataset(paths, schema=schema, format="parquet")
-        return rows.to_table(filter=matches(any_of) if any_of else None)
+        return dataset(paths, schema=schema, format="parquet") if paths else dataset(schema.empty_table())
 
     def _table(self) -> RustDeltaTable:
         return self._tables.newest(self._folder)
@@ -183,6 +198,11 @@ class CatalogTableState:
 
     def few_rows_where(self, any_of: AnyOf, most: int) -> pa.Table | None:
         """None: nothing tells without a job how many there are."""
+
+    def select(self, query: str, any_of: AnyOf) -> pa.Table:
+        """What Spark finds."""
+        rows = self._spark().read.table(self._identifier)
+        return self._spark().sql(query, rows=rows.where(fulfils(any_of)) if any_of else rows).toArrow()
 
     def rows_where(self, any_of: AnyOf) -> pa.Table:
         """The rows that fulfil one of the conditions."""

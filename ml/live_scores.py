@@ -13,7 +13,7 @@ from lakehouse.lake import Lake
 from ml.champion import Champion
 from ml.labels import direction_of
 from ml.outcome import MATURED
-from ml.scoring import score, scores_frame
+from ml.scoring import score, scores_rows
 
 LIVE = "live"
 
@@ -64,8 +64,7 @@ class LiveScores:
         )
         scores = score(rows, train_up_share=champion.train_up_share, horizon_s=champion.horizon_s)
         if scores:
-            frame = scores_frame(
-                self._lake.spark,
+            rows = scores_rows(
                 scores,
                 model_name=model.name,
                 model_version=model.version,
@@ -73,4 +72,4 @@ class LiveScores:
                 split=LIVE,
                 scored_at=now,
             )
-            self._lake.append(MODEL_SCORES, frame, count=len(scores))
+            self._lake.append_rows(MODEL_SCORES, rows)

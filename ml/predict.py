@@ -32,6 +32,7 @@ Prediction = dict[str, Any]
 Minute = tuple[str, str, datetime]
 
 PENDING, BACKFILLED = "pending", "backfilled"
+_NEWEST_MINUTES = "SELECT venue, max(minute) AS minute FROM {rows} GROUP BY venue"
 # A minute's rows are few: compiling plans and splitting shuffles for them costs more than the work.
 _SMALL_DATA_CONF = {
     "spark.sql.shuffle.partitions": "1",
@@ -115,12 +116,9 @@ class Predict:
 
     def _recall(self) -> None:
         """Read what an earlier process knew: each venue's newest minute, and the rows that are still pending."""
-        ends = self._lake.read(ONE_MINUTE_BARS).groupBy("venue").agg(f.max("minute").alias("minute"))
-        self._newest = {row["venue"]: row["minute"] for row in ends.toArrow().to_pylist()}
-        self._pending = []
-        if not self._lake.is_empty(PREDICTIONS):
-            pending = self._lake.read(PREDICTIONS).where(f.col("label_status") == PENDING)
-            self._pending = pending.toArrow().to_pylist()
+        ends = self._lake.select(ONE_MINUTE_BARS, _NEWEST_MINUTES)
+        self._newest = {row["venue"]: row["minute"] for row in ends.to_pylist()}
+        self._pending = self._lake.rows_where(PREDICTIONS, [[("label_status", "=", PENDING)]]).to_pylist()
 
     def _recent_bars(self) -> pa.Table:
         """The bars that features of the last minutes, and the outcomes of pending rows, are made of."""

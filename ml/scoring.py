@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as f
+import pyarrow as pa
 
 from gold.tables import MODEL_SCORES
+from lakehouse.arrow import contract_schema
 from ml.labels import FLAT, UP
 
 ALL = "*"
@@ -151,8 +151,7 @@ def _half_width(differences: Floats, cluster: npt.NDArray[np.int64]) -> float | 
     return float(_Z_95 * variance**0.5)
 
 
-def scores_frame(
-    spark: SparkSession,
+def scores_rows(
     scores: Sequence[Score],
     *,
     model_name: str,
@@ -160,19 +159,19 @@ def scores_frame(
     run_id: str,
     split: str,
     scored_at: datetime,
-) -> DataFrame:
+) -> pa.Table:
     """Return scores as rows of gold.model_scores."""
-    fields = list(Score.__dataclass_fields__)
-    types = {field.name: field.dataType.simpleString() for field in MODEL_SCORES.schema}
-    schema = ", ".join(f"{name} {types.get(name, 'bigint')}" for name in fields)
-    frame = spark.createDataFrame([tuple(asdict(s).values()) for s in scores], schema)
     known = {
-        "model_name": f.lit(model_name),
-        "model_version": f.lit(model_version),
-        "run_id": f.lit(run_id),
-        "split": f.lit(split),
-        "from_time": f.timestamp_seconds("from_time_s"),
-        "to_time": f.timestamp_seconds("to_time_s"),
-        "scored_at": f.lit(scored_at),
+        "model_name": model_name,
+        "model_version": model_version,
+        "run_id": run_id,
+        "split": split,
+        "scored_at": scored_at,
     }
-    return frame.select(*(known.get(name, f.col(name)).alias(name) for name in MODEL_SCORES.columns))
+    rows = [
+        asdict(s)
+        | known
+        | {"from_time": datetime.fromtimestamp(s.from_time_s, UTC), "to_time": datetime.fromtimestamp(s.to_time_s, UTC)}
+        for s in scores
+    ]
+    return pa.Table.from_pylist(rows, contract_schema(MODEL_SCORES))

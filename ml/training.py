@@ -6,9 +6,11 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 from pyspark.ml import PipelineModel
 from pyspark.ml.functions import vector_to_array
 from pyspark.sql import DataFrame
@@ -19,16 +21,18 @@ from lakehouse.errors import CryptolakeError
 from lakehouse.lake import Lake
 from lakehouse.settings import MlSettings, Settings
 from ml import baselines
-from ml.features import FEATURES, MINUTE_S, with_features
+from ml.features import BAR_COLUMNS, FEATURES, MINUTE_S, with_features
 from ml.labels import DOWN, UP, with_labels
 from ml.models import untrained
 from ml.registry import RegisteredModel, Registry
-from ml.scoring import ACCURACY, ALL, SCORED_COLUMNS, Score, score, scores_frame
+from ml.scoring import ACCURACY, ALL, SCORED_COLUMNS, Score, score, scores_rows
 from ml.split import TimeSplit
 from silver.tables import ONE_MINUTE_BARS
 
 _REMEDY = "Get more first, e.g. with `cryptolake backfill klines`, then train again."
 _TRAIN, _TEST = "train", "test"
+_NEWEST = "SELECT max(minute) AS minute FROM {rows}"
+_BARS_OF_MINUTES = "SELECT minute, count(*) AS bars FROM {rows} GROUP BY minute ORDER BY minute"
 
 
 @dataclass(frozen=True)
@@ -164,16 +168,21 @@ def _bars_and_split(lake: Lake, settings: MlSettings) -> tuple[DataFrame, TimeSp
     """The newest `train_minutes` of bars, and the instant before which all but `test_share` of them lie."""
     if not lake.exists(ONE_MINUTE_BARS):
         raise CryptolakeError("There are no bars to train on", _REMEDY)
-    bars = lake.read(ONE_MINUTE_BARS)
-    newest = bars.agg(f.max("minute").alias("minute"))
-    recent = bars.join(f.broadcast(newest.withColumnRenamed("minute", "newest")))
-    age_s = f.unix_seconds("newest") - f.unix_seconds("minute")
-    recent = recent.where(age_s < settings.train_minutes * MINUTE_S).drop("newest")
-    end_s = f.unix_seconds("minute") + MINUTE_S
-    cutoff = recent.agg(f.percentile_approx(end_s, 1 - settings.test_share, 10_000)).collect()[0][0]
-    if cutoff is None:
+    newest = lake.select(ONE_MINUTE_BARS, _NEWEST)["minute"][0].as_py()
+    if newest is None:
         raise CryptolakeError("There are no bars to train on", _REMEDY)
-    return recent, TimeSplit(cutoff_s=int(cutoff), horizon_s=settings.horizon_s)
+    recent = [[("minute", ">=", newest - timedelta(minutes=settings.train_minutes - 1))]]
+    minutes = lake.select(ONE_MINUTE_BARS, _BARS_OF_MINUTES, recent)
+    cutoff = _reached(minutes, 1 - settings.test_share) + timedelta(seconds=MINUTE_S)
+    split = TimeSplit(cutoff_s=int(cutoff.timestamp()), horizon_s=settings.horizon_s)
+    return lake.read_where(ONE_MINUTE_BARS, recent).select(*BAR_COLUMNS), split
+
+
+def _reached(minutes: pa.Table, share: float) -> datetime:
+    """The first minute by which a share of all bars has come."""
+    so_far = pc.cumulative_sum(minutes["bars"])
+    first = int(pc.sum(pc.less(so_far, share * so_far[-1].as_py())).as_py())
+    return minutes["minute"][first].as_py()  # type: ignore[no-any-return]
 
 
 def _rows(bars: DataFrame, split: TimeSplit, settings: MlSettings) -> DataFrame:
@@ -227,8 +236,7 @@ def _metrics(scores: Sequence[Score]) -> dict[str, float]:
 
 def _store(lake: Lake, model: RegisteredModel, scores: Sequence[Score]) -> None:
     lake.create(MODEL_SCORES)
-    frame = scores_frame(
-        lake.spark,
+    rows = scores_rows(
         scores,
         model_name=model.name,
         model_version=model.version,
@@ -236,4 +244,4 @@ def _store(lake: Lake, model: RegisteredModel, scores: Sequence[Score]) -> None:
         split=_TEST,
         scored_at=datetime.now(UTC),
     )
-    lake.append(MODEL_SCORES, frame, count=len(scores))
+    lake.append_rows(MODEL_SCORES, rows)

@@ -14,6 +14,7 @@ import pyarrow as pa
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as f
 
+from lakehouse.arrow import in_micros
 from lakehouse.conditions import AnyOf
 from lakehouse.lake import Lake
 from silver.tables import TRADES
@@ -22,6 +23,20 @@ from silver.tables import TRADES
 _MAX_RANGES = 64
 # Which column names the scope of a number.
 _SCOPE_OF = {"trade_id": "symbol", "venue_sequence": "symbol", "sequence": "session_id"}
+# The spans of all trades, which number_columns and span_figures find in a batch.
+_SPANS = """
+    SELECT venue, scope, numbered_by, count(*) AS rows, min(number) AS lowest, max(number) AS highest,
+        min_by(received_at, number) AS received_at
+    FROM (
+        SELECT venue, received_at,
+            CASE WHEN trade_id IS NOT NULL THEN 'trade_id' WHEN venue_sequence IS NOT NULL THEN 'venue_sequence'
+                ELSE 'sequence' END AS numbered_by,
+            CASE WHEN trade_id IS NOT NULL OR venue_sequence IS NOT NULL THEN symbol ELSE session_id END AS scope,
+            coalesce(trade_id, venue_sequence, sequence) AS number
+        FROM {rows}
+    ) AS numbered
+    GROUP BY venue, scope, numbered_by
+"""
 
 
 @dataclass(frozen=True)
@@ -90,7 +105,11 @@ class HighWater:
         version = lake.version(TRADES)
         if version == self._version:
             return None
-        spans = [] if lake.is_empty(TRADES) else _spans_of(lake.read(TRADES))
+        # A key is in the table once; where numbers are shared by rows of a frame nobody asks how many there are.
+        spans = [
+            Span(**row, numbers=row["rows"])
+            for row in in_micros(lake.select(TRADES, _SPANS), "received_at", "received_us").to_pylist()
+        ]
         self._marks = {(span.venue, span.scope): span.highest for span in spans}
         self._version = version
         return spans
@@ -121,13 +140,6 @@ class HighWater:
             for span in spans
             if (mark := self._marks.get((span.venue, span.scope))) is not None and span.lowest <= mark
         ]
-
-
-def _spans_of(trades: DataFrame) -> list[Span]:
-    numbers = trades.select("venue", "received_at", *number_columns())
-    figures = numbers.groupBy("venue", "scope", "numbered_by").agg(*span_figures(f.count("*"))).collect()
-    # A key is in the table once; where numbers are shared by rows of a frame nobody asks how many there are.
-    return [Span(rows=row["numbers"], **row.asDict()) for row in figures]
 
 
 def _conditions(ranges: list[tuple[Span, int]]) -> AnyOf:

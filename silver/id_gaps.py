@@ -5,16 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pyarrow as pa
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as f
 
-from lakehouse.arrow import contract_schema
+from lakehouse.arrow import contract_schema, in_micros
 from lakehouse.faults import fault_point
 from lakehouse.lake import Lake
 from silver.high_water import Span
-from silver.missing_ids import CLOSED, Gap, MissingIds, Stretch, stretches_between
+from silver.missing_ids import CLOSED, OPEN, UNRECOVERABLE, Gap, MissingIds, Stretch, stretches_between
 from silver.once import run_once
 from silver.rows import LostIds
 from silver.tables import GAPS, TRADES
@@ -25,6 +26,18 @@ LOST = "the venue's history no longer has these ids"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Hole = tuple[str, str, Stretch]  # venue, symbol and what is missing
+# What holes_in finds in a batch.
+_HOLES = """
+    SELECT venue, symbol, before_id + 1 AS from_id, trade_id - 1 AS to_id,
+        greatest(received_at, before_at) AS received_at
+    FROM (
+        SELECT venue, symbol, trade_id, received_at,
+            lag(trade_id) OVER (PARTITION BY venue, symbol ORDER BY trade_id) AS before_id,
+            lag(received_at) OVER (PARTITION BY venue, symbol ORDER BY trade_id) AS before_at
+        FROM {rows} WHERE trade_id IS NOT NULL
+    ) AS beside
+    WHERE trade_id > before_id + 1
+"""
 HolesOf = Callable[[Collection[tuple[str, str]]], Iterable[Hole]]
 
 
@@ -88,9 +101,9 @@ class IdGaps:
             stored: what silver.trades holds.
         """
         self._ids = MissingIds()
-        for gap in [] if lake.is_empty(GAPS) else _not_closed(lake.read(GAPS)):
+        for gap in _not_closed(lake):
             self._ids.restore(gap)
-        self._note(stored, lambda symbols: holes_of_symbols(lake.read(TRADES), symbols))
+        self._note(stored, partial(_stored_holes, lake))
 
     def take(self, spans: Collection[Span], holes: HolesOf, lost: Iterable[tuple[str, LostIds]]) -> None:
         """Take a batch into account.
@@ -150,11 +163,17 @@ class IdGaps:
             self._ids.add(*key, stretches_between(whole, holes.get(key, ())))
 
 
-def _not_closed(gaps: DataFrame) -> list[Gap]:
-    known = gaps.where(f.col("from_id").isNotNull() & (f.col("status") != CLOSED))
-    us = [f.unix_micros("detected_at").alias("detected_us")]
-    rows = known.select("venue", "symbol", "from_id", "to_id", "status", "reason", *us).collect()
-    return [Gap(**row.asDict(), missing=[(row["from_id"], row["to_id"])], stored=True) for row in rows]
+def _not_closed(lake: Lake) -> list[Gap]:
+    rows = lake.rows_where(GAPS, [[("from_id", ">=", 0), ("status", "in", [OPEN, UNRECOVERABLE])]])
+    told = in_micros(rows, "detected_at", "detected_us").drop_columns(["closed_at", "from_time", "to_time"])
+    return [Gap(**row, missing=[(row["from_id"], row["to_id"])], stored=True) for row in told.to_pylist()]
+
+
+def _stored_holes(lake: Lake, symbols: Collection[tuple[str, str]]) -> Iterator[Hole]:
+    venues, names = (sorted(set(parts)) for parts in zip(*symbols, strict=True))
+    holes = lake.select(TRADES, _HOLES, [[("venue", "in", venues), ("symbol", "in", names)]])
+    for hole in in_micros(holes, "received_at", "received_us").to_pylist():
+        yield hole["venue"], hole["symbol"], Stretch(hole["from_id"], hole["to_id"], hole["received_us"])
 
 
 def _rises_by_one(header: str) -> bool:

@@ -124,18 +124,13 @@ def _settle_bars(lake: Lake, keys: Collection[BarKey]) -> list[BarKey]:
 
 def _traded_bars(lake: Lake, keys: Collection[BarKey], candles: pa.Table) -> DataFrame:
     touched = f.broadcast(frame_of(lake.spark, keys_table(keys, "minute")))
-    trades = _trades_between(lake, _times(spans({key.minute_us for key in keys}, lake.settings.lake.settle_ranges)))
+    times = _times(spans({key.minute_us for key in keys}, lake.settings.lake.settle_ranges))
+    trades = lake.read_where(TRADES, in_spans("event_time", times))
     of_minutes = trades.withColumn("minute", minute_start(f.col("event_time"))).join(touched, [*KEY], "left_semi")
     bars = one_minute_bars(of_minutes)
     if not candles.num_rows:
         return bars
     return chosen_bars(bars, candle_bars(frame_of(lake.spark, candles).join(touched, [*KEY], "left_semi")))
-
-
-def _trades_between(lake: Lake, times: Times) -> DataFrame:
-    # Few are read past Spark, which plans for a second what it then reads in no time.
-    few = lake.few_rows_between(TRADES, "event_time", times)
-    return lake.read_where(TRADES, in_spans("event_time", times)) if few is None else frame_of(lake.spark, few)
 
 
 def _first_traded_minute(lake: Lake) -> datetime:

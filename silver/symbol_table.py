@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
-from pyspark.sql import functions as f
 
 from lakehouse.arrow import contract_schema
+from lakehouse.conditions import Condition
 from lakehouse.lake import Lake
 from lakehouse.settings import Settings
 from silver.symbols import Pair, Symbols, load_symbols
@@ -54,9 +54,9 @@ def _named_by_text(lake: Lake, symbols: Symbols) -> set[str]:
     by_text = {(name, pair.symbol) for name in contradicted if (pair := symbols.by_text(name))}
     found: set[tuple[str, str]] = set()
     for table in (TRADES, CANDLES):
-        of_names = (f.col("venue") == "binance") & f.col("venue_symbol").isin(*contradicted)
-        rows = lake.read(table).where(of_names).select("venue_symbol", "symbol").distinct().collect()
-        found |= {(row["venue_symbol"], row["symbol"]) for row in rows}
+        of_names: Condition = [("venue", "=", "binance"), ("venue_symbol", "in", sorted(contradicted))]
+        rows = lake.select(table, "SELECT DISTINCT venue_symbol, symbol FROM {rows}", [of_names])
+        found |= {(row["venue_symbol"], row["symbol"]) for row in rows.to_pylist()}
     return {name for name, _ in found & by_text}
 
 

@@ -62,6 +62,8 @@ def test_what_is_read_is_what_matches_and_files_without_it_are_not_opened(tmp_pa
         wanted = [found for found in rows if matches(found, any_of)]
         key = str
         assert sorted(state.rows_where(any_of).to_pylist(), key=key) == sorted(wanted, key=key), any_of
+        selected = state.select("SELECT number, symbol FROM {rows}", any_of).to_pylist()
+        assert sorted(map(str, selected)) == sorted(str({"number": r["number"], "symbol": r["symbol"]}) for r in wanted)
     pruned = [files_to_read(files, any_of).num_rows for any_of in asked]
     assert pruned[0] <= 3
     assert pruned[1] <= 8

@@ -46,7 +46,7 @@ def test_every_reader_finds_them_by_the_last_digit_and_microsecond(lake: Lake) -
     microsecond = timedelta(microseconds=1)
     assert lake.rows_between(TRADES, "event_time", [(TIME, TIME + microsecond)]).num_rows == 2
     assert lake.rows_between(TRADES, "event_time", [(TIME - microsecond, TIME)]).num_rows == 0
-    assert lake.few_rows_between(TRADES, "event_time", [(TIME, TIME + microsecond)]).num_rows == 2
+    assert lake.rows_between(TRADES, "event_time", [(TIME, TIME + microsecond)]).num_rows == 2
 
 
 def test_a_row_that_breaks_a_constraint_is_refused_with_all_beside_it(lake: Lake) -> None:
