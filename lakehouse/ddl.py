@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from itertools import pairwise
 
 from pyspark.sql.types import (
@@ -19,27 +19,30 @@ from lakehouse.table import Table
 _BOUNDED = (StringType, IntegerType, LongType, DoubleType, TimestampType)
 
 
-def create_statement(table: Table, identifier: str, cluster_by: Sequence[str]) -> str:
+def create_statement(table: Table, identifier: str) -> str:
     """SQL that creates a table as its contract has it, unless it is there.
 
     Args:
         table: the contract.
         identifier: its name in SQL.
-        cluster_by: columns for liquid clustering; none for a table without.
     """
     columns = ", ".join(_column(field) for field in table.schema.fields)
+    listed = ", ".join(f"{_quoted(key)} = {_quoted(value)}" for key, value in properties_of(table).items())
+    return (
+        f"CREATE TABLE IF NOT EXISTS {identifier} ({columns}) USING delta"
+        + (f" CLUSTER BY ({', '.join(table.cluster_by)})" if table.cluster_by else "")
+        + f" COMMENT {_quoted(table.comment)}"
+        + f" TBLPROPERTIES ({listed})"
+    )
+
+
+def properties_of(table: Table) -> dict[str, str]:
+    """The properties that a table is created with: those of its contract, and its constraints."""
     properties = {"delta.dataSkippingStatsColumns": ",".join(_with_statistics(table)), **table.properties}
     if table.append_only:
         # A change feed of appends costs nothing: it reads the appended files, and names their version.
         properties |= {"delta.appendOnly": "true", "delta.enableChangeDataFeed": "true"}
-    properties |= {f"delta.constraints.{name}": sql for name, sql in table.constraints.items()}
-    listed = ", ".join(f"{_quoted(key)} = {_quoted(value)}" for key, value in properties.items())
-    return (
-        f"CREATE TABLE IF NOT EXISTS {identifier} ({columns}) USING delta"
-        + (f" CLUSTER BY ({', '.join(cluster_by)})" if cluster_by else "")
-        + f" COMMENT {_quoted(table.comment)}"
-        + f" TBLPROPERTIES ({listed})"
-    )
+    return properties | {f"delta.constraints.{name}": sql for name, sql in table.constraints.items()}
 
 
 def add_columns_statement(table: Table, identifier: str, names: Collection[str]) -> str:

@@ -18,7 +18,7 @@ from lakehouse.arrow import contract_schema, frame_of
 from lakehouse.conditions import AnyOf, Condition, Spans, fulfils, in_spans
 from lakehouse.ddl import add_columns_statement, create_statement
 from lakehouse.home import lake_folder
-from lakehouse.local_tables import LocalTables, append, appendable
+from lakehouse.local_tables import LocalTables, append, appendable, create, exists
 from lakehouse.marks import Marks, note_of
 from lakehouse.merge import merge_source, merge_statement
 from lakehouse.settings import Settings
@@ -81,9 +81,11 @@ class Lake:
             list(pool.map(self._create, tables))
 
     def _create(self, table: Table) -> None:
-        if not self.exists(table):
-            # Not clustered in a folder: delta-rs could not append. Rows come in the order of time, which prunes, too.
-            self.spark.sql(create_statement(table, self.identifier(table), table.cluster_by if self._catalog else ()))
+        if not self._catalog:
+            # Not clustered: delta-rs could not append. Rows come in the order of time, which prunes, too.
+            create(self.path(table), table)
+        elif not self.exists(table):
+            self.spark.sql(create_statement(table, self.identifier(table)))
             return
         held = self._state(table).columns()
         if lacking := [name for name in table.columns if name not in held]:
@@ -93,7 +95,7 @@ class Lake:
         """Say whether the table has been created."""
         if self._catalog:
             return self.spark.catalog.tableExists(self.identifier(table))
-        return (self.path(table) / "_delta_log").is_dir()
+        return exists(self.path(table))
 
     def identifier(self, table: Table) -> str:
         """The table's name in SQL."""
