@@ -34,7 +34,7 @@ from lakehouse.settings import Settings
 from ml.predict import Predict
 from silver import tables as silver_tables
 from silver.aggregate import Aggregate
-from silver.refine import Refine
+from silver.refine import Refine, Refined
 from silver.selection import Selection
 from silver.symbol_table import seed
 
@@ -181,11 +181,11 @@ class Pipeline:
         log.info("batch %d: %d frames, %s", batch_id, landed.rows, watch)
         self._status.batch(batch_id, landed.rows, watch.laps_s)
 
-    def _aggregate_refined(self, refined: Any) -> bool:
+    def _aggregate_refined(self, refined: Refined) -> bool:
         settled = False
-        if refined.candles_version is not None:
+        if refined.candles is not None and refined.candles_version is not None:
             settled |= bool(self._aggregate.run_candles(refined.candles, refined.candles_version))
-        if refined.trades_version is not None:
+        if refined.trades is not None and refined.trades_version is not None:
             settled |= bool(self._aggregate.run(refined.trades, refined.trades_version))
         return settled
 

@@ -23,13 +23,12 @@ from lakehouse.marks import Marks, note_of
 from lakehouse.merge import merge_source, merge_statement
 from lakehouse.settings import Settings
 from lakehouse.table import Table
-from lakehouse.table_state import CatalogTableState, LocalTableState, TableState
+from lakehouse.table_state import COMMIT_VERSION as COMMIT_VERSION
+from lakehouse.table_state import CatalogTableState, LocalTableState, TableState, changes_of
 
 _LAST_COMMIT = "spark.databricks.delta.lastCommitVersionInSession"
 _USER_METADATA = "spark.databricks.delta.commitInfo.userMetadata"
-COMMIT_VERSION = "_commit_version"
 _STATEMENTS_AT_ONCE = 2
-_CHANGE_COLUMNS = ("_change_type", "_commit_timestamp")
 
 
 @dataclass(frozen=True)
@@ -131,13 +130,20 @@ class Lake:
 
         An append-only table yields each row once; of a merged table, inserted rows and new states.
         """
-        changes = (
-            self.spark.read.option("readChangeFeed", "true")
-            .option("startingVersion", after_version + 1)
-            .option("endingVersion", to_version)
-            .table(self.identifier(table))
-        )
-        return changes.where("_change_type in ('insert', 'update_postimage')").drop(*_CHANGE_COLUMNS)
+        return changes_of(self.spark, self.identifier(table), after_version, to_version)
+
+    def few_changes(self, table: Table, after_version: int, to_version: int) -> pa.Table | None:
+        """Read them into memory, from a folder without a Spark job; None when they may be more than are few."""
+        limits = self.settings.lake
+        return self._state(table).few_changes(after_version, to_version, limits.few_frames, limits.few_bytes)
+
+    def select_changes(self, table: Table, query: str, after_version: int, to_version: int) -> pa.Table:
+        """Run a SELECT over them that yields few rows, as `select` does over all rows."""
+        return self._state(table).select_changes(query, after_version, to_version)
+
+    def rows_written(self, table: Table, after_version: int, to_version: int) -> dict[int, int]:
+        """How many rows each of the versions (after_version, to_version] of an append-only table has written."""
+        return self._state(table).rows_written(after_version, to_version)
 
     def rows_between(self, table: Table, column: str, spans: Spans) -> pa.Table:
         """Read the few rows whose time lies in one of the spans: from a folder in milliseconds, without a Spark job.

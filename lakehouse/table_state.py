@@ -8,18 +8,22 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import unquote
 
-import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import DeltaTable as RustDeltaTable
 from pyarrow.dataset import Dataset, dataset
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as f
 
-from lakehouse.conditions import AnyOf, files_to_read, fulfils, matches, where_clause
+from lakehouse.conditions import AnyOf, files_to_read, fulfils, matches
 from lakehouse.local_tables import LocalTables
 from lakehouse.marks import Marks, newest_marks
+from lakehouse.selecting import select
 
+COMMIT_VERSION = "_commit_version"
+_CHANGE_TYPE = "_change_type"
+# Of an append-only table each row once; of a merged one inserted rows and new states.
+NEW_STATES: AnyOf = [[(_CHANGE_TYPE, "in", ("insert", "update_postimage"))]]
 # Commits that are no writes of ours, such as an ADD COLUMNS, may lie above the newest marks.
 _COMMITS_READ = 20
 _ANY_TIME = datetime.min.replace(tzinfo=UTC)
@@ -36,6 +40,17 @@ def local_marks(table: RustDeltaTable) -> Marks:
         if marks is not None:
             return marks
     return {}
+
+
+def changes_of(spark: SparkSession, identifier: str, after_version: int, to_version: int) -> DataFrame:
+    """The rows written in versions (after_version, to_version] with `_commit_version`."""
+    changes = (
+        spark.read.option("readChangeFeed", "true")
+        .option("startingVersion", after_version + 1)
+        .option("endingVersion", to_version)
+        .table(identifier)
+    )
+    return changes.where(fulfils(NEW_STATES)).drop(_CHANGE_TYPE, "_commit_timestamp")
 
 
 def _files(table: RustDeltaTable) -> pa.Table:
@@ -79,6 +94,18 @@ class TableState(Protocol):
 
     def select(self, query: str, any_of: AnyOf) -> pa.Table:
         """What a SELECT from `{rows}` finds where one of the conditions is fulfilled; in all rows without one."""
+        ...
+
+    def select_changes(self, query: str, after_version: int, to_version: int) -> pa.Table:
+        """What a SELECT from `{rows}` finds in the rows written in versions (after_version, to_version]."""
+        ...
+
+    def few_changes(self, after_version: int, to_version: int, most_rows: int, most_bytes: int) -> pa.Table | None:
+        """The rows written in versions (after_version, to_version]; None when they are more, or nothing tells."""
+        ...
+
+    def rows_written(self, after_version: int, to_version: int) -> dict[int, int]:
+        """How many rows each of the versions (after_version, to_version] has written."""
         ...
 
 
@@ -135,14 +162,50 @@ class LocalTableState:
         return None if rows.null_count or (pc.sum(rows).as_py() or 0) > most else self._read(table, files, any_of)
 
     def select(self, query: str, any_of: AnyOf) -> pa.Table:
-        """What DuckDB finds: it takes the columns that the query names, piece by piece."""
+        """What DuckDB finds."""
         table = self._table()
-        where, values = where_clause(any_of)
-        with duckdb.connect() as connection:
-            connection.execute("SET TimeZone = 'UTC'")
-            connection.register("files", self._dataset(table, files_to_read(_files(table), any_of)))
-            files = f"(SELECT * FROM files {where})"  # noqa: S608 - names are of contracts, values are bound
-            return connection.sql(query.format(rows=files), params=values).to_arrow_table()
+        return select(query, self._dataset(table, files_to_read(_files(table), any_of)), any_of)
+
+    def select_changes(self, query: str, after_version: int, to_version: int) -> pa.Table:
+        """What DuckDB finds in the change feed, piece by piece."""
+        return select(query, self._changes(after_version, to_version), NEW_STATES)
+
+    def few_changes(self, after_version: int, to_version: int, most_rows: int, most_bytes: int) -> pa.Table | None:
+        """The rows of the change feed; it is read no further than it may reach."""
+        changes = self._changes(after_version, to_version)
+        held, rows, size = [], 0, 0
+        for batch in changes:
+            rows, size = rows + batch.num_rows, size + batch.nbytes
+            if rows > most_rows or size > most_bytes:
+                return None
+            held.append(batch)
+        fields = [
+            *pa.schema(self._table().schema().to_arrow()),
+            (_CHANGE_TYPE, pa.string()),
+            (COMMIT_VERSION, pa.int64()),
+        ]
+        schema = pa.schema(fields)
+        # delta-rs yields views of texts, by which Arrow cannot filter.
+        found = pa.Table.from_batches(held, changes.schema).select(schema.names).cast(schema)
+        return found.filter(matches(NEW_STATES)).drop_columns([_CHANGE_TYPE])
+
+    def rows_written(self, after_version: int, to_version: int) -> dict[int, int]:
+        """How many rows the commits say that they have appended."""
+        commits = self._table().history(self.version() - after_version)
+        figures = {commit["version"]: commit.get("operationMetrics", {}) for commit in commits}
+        return {
+            version: int(figure.get("numOutputRows", figure.get("num_added_rows", 0)))
+            for version, figure in figures.items()
+            if after_version < version <= to_version
+        }
+
+    def _changes(self, after_version: int, to_version: int) -> pa.RecordBatchReader:
+        table = self._table()
+        if after_version < to_version:
+            changes = table.load_cdf(starting_version=after_version + 1, ending_version=to_version)
+            return pa.RecordBatchReader.from_stream(changes)
+        added = [(_CHANGE_TYPE, pa.string()), (COMMIT_VERSION, pa.int64())]
+        return pa.schema([*pa.schema(table.schema().to_arrow()), *added]).empty_table().to_reader()
 
     def _read(self, table: RustDeltaTable, files: pa.Table, any_of: AnyOf) -> pa.Table:
         return self._dataset(table, files).to_table(filter=matches(any_of) if any_of else None)
@@ -201,8 +264,22 @@ class CatalogTableState:
 
     def select(self, query: str, any_of: AnyOf) -> pa.Table:
         """What Spark finds."""
-        rows = self._spark().read.table(self._identifier)
-        return self._spark().sql(query, rows=rows.where(fulfils(any_of)) if any_of else rows).toArrow()
+        return select(query, self._spark().read.table(self._identifier), any_of)
+
+    def select_changes(self, query: str, after_version: int, to_version: int) -> pa.Table:
+        """What Spark finds in the change feed."""
+        return select(query, changes_of(self._spark(), self._identifier, after_version, to_version))
+
+    def few_changes(self, after_version: int, to_version: int, most_rows: int, most_bytes: int) -> pa.Table | None:
+        """None: nothing tells without a job how many there are."""
+
+    def rows_written(self, after_version: int, to_version: int) -> dict[int, int]:
+        """How many rows the commits say that they have appended: by Spark's name of the figure, else by delta-rs's."""
+        figures = f.col("operationMetrics")
+        rows = f.coalesce(figures["numOutputRows"], figures["num_added_rows"]).cast("bigint")
+        history = self._spark().sql(f"DESCRIBE HISTORY {self._identifier}")
+        wanted = history.where((f.col("version") > after_version) & (f.col("version") <= to_version))
+        return {row["version"]: row["rows"] or 0 for row in wanted.select("version", rows.alias("rows")).collect()}
 
     def rows_where(self, any_of: AnyOf) -> pa.Table:
         """The rows that fulfil one of the conditions."""

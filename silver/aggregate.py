@@ -4,27 +4,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import TypeAlias
 
+import pyarrow as pa
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as f
 
-from lakehouse.lake import COMMIT_VERSION, Lake, Txn
+from lakehouse.lake import Lake, Txn
+from lakehouse.selecting import select
 from lakehouse.table import Table
-from silver.bars import minute_start
-from silver.closing import BarKey, Channel, Closing
-from silver.once import run_once
+from silver.closing import BarKey, Closing
 from silver.settle import settle
 from silver.tables import CANDLES, FIVE_MINUTE_BARS, ONE_MINUTE_BARS, SIX_MINUTE_TRENDS, TRADES
+from silver.touched import MINUTES, minutes_of, touched, touched_query
 from silver.windows import Windows
 
 _SECOND_US = 1_000_000
+Frames: TypeAlias = "DataFrame | pa.Table"
 _MARKED = SIX_MINUTE_TRENDS  # the last table that this step writes of trades and candles
-
-
-class _Touched(NamedTuple):
-    keys: dict[BarKey, int]
-    marks_us: dict[Channel, int]
 
 
 class Aggregate:
@@ -52,7 +48,7 @@ class Aggregate:
         self._consumed = {table.name: self._mark(table) for table in self.reads}
         self._windows = Windows(lake)
 
-    def run(self, trades: DataFrame, version: int) -> list[BarKey]:
+    def run(self, trades: Frames, version: int) -> list[BarKey]:
         """Take in one batch of trades and settle what closes by it.
 
         Args:
@@ -63,9 +59,10 @@ class Aggregate:
             the minutes whose bar is new or changed.
         """
         changed = self._catch_up(TRADES, version - 1)
-        return changed + self._take(trades, version)
+        query = touched_query(self._lake.settings.lake.clock_skew_s, version)
+        return changed + self._take(select(query, trades), version)
 
-    def run_candles(self, candles: DataFrame, version: int) -> list[BarKey]:
+    def run_candles(self, candles: Frames, version: int) -> list[BarKey]:
         """Settle the minutes of one batch of candles at once: a candle is of a closed minute.
 
         Args:
@@ -76,7 +73,7 @@ class Aggregate:
             the minutes whose bar is new or changed.
         """
         changed = self._catch_up(CANDLES, version - 1)
-        return changed + self._take_candles(candles, version)
+        return changed + self._take_candles(select(MINUTES, candles), version)
 
     def drain(self) -> int:
         """Take in what the tables above hold beyond this step's marks; return how many versions that was."""
@@ -124,25 +121,25 @@ class Aggregate:
         while self._consumed[table.name] < version:
             low = self._consumed[table.name]
             high = min(version, low + self._lake.settings.lake.drain_versions)
-            rows = self._lake.read_changes(table, low, high)
-            changed += self._take(rows, high) if table is TRADES else self._take_candles(rows, high)
+            if table is TRADES:
+                query = touched_query(self._lake.settings.lake.clock_skew_s, None)
+                changed += self._take(self._lake.select_changes(TRADES, query, low, high), high)
+            else:
+                changed += self._take_candles(self._lake.select_changes(CANDLES, MINUTES, low, high), high)
         return changed
 
-    def _take(self, trades: DataFrame, version: int) -> list[BarKey]:
-        with run_once(self._lake):
-            touched = _touched(trades, version, self._lake.settings.lake.clock_skew_s)
+    def _take(self, found: pa.Table, version: int) -> list[BarKey]:
+        keys, marks_us = touched(found)
         now_s = self._now_s()
-        self._closing.observe(touched.keys, touched.marks_us, now_s)
+        self._closing.observe(keys, marks_us, now_s)
         self._consumed[TRADES.name] = max(version, self._consumed[TRADES.name])
         changed = self._settle(self._closing.due(now_s))
-        self._windows.hear(touched.marks_us, now_s)
+        self._windows.hear(marks_us, now_s)
         self._windows.settle_due(now_s)
         return changed
 
-    def _take_candles(self, candles: DataFrame, version: int) -> list[BarKey]:
-        minute_us = f.unix_micros("minute").alias("minute_us")
-        rows = candles.select("venue", "symbol", minute_us).distinct().collect()
-        keys = sorted({BarKey(*row) for row in rows}, key=lambda key: key.minute_us)
+    def _take_candles(self, found: pa.Table, version: int) -> list[BarKey]:
+        keys = minutes_of(found)
         changed: list[BarKey] = []
         for chunk in self._chunks(keys):
             is_last = chunk[-1] is keys[-1]
@@ -182,21 +179,6 @@ class Aggregate:
 
     def _mark(self, table: Table) -> int:
         return self._lake.mark(_MARKED, self._app_ids[table.name]) or 0
-
-
-def _touched(trades: DataFrame, version: int, clock_skew_s: int) -> _Touched:
-    # One small job: a row for each minute, symbol and partition of the batch.
-    event_us, received_us = f.unix_micros("event_time"), f.unix_micros("received_at")
-    reached_us = f.max(f.least(event_us, received_us + f.lit(clock_skew_s * _SECOND_US)))
-    first_version = f.min(COMMIT_VERSION) if COMMIT_VERSION in trades.columns else f.lit(version)
-    minute_us = f.unix_micros(minute_start(f.col("event_time"))).alias("minute_us")
-    groups = trades.groupBy("venue", "symbol", minute_us, "topic", "partition").agg(reached_us, first_version)
-    touched = _Touched({}, {})
-    for venue, symbol, minute, topic, partition, mark_us, first in groups.collect():
-        key, channel = BarKey(venue, symbol, minute), Channel(venue, topic, partition)
-        touched.keys[key] = min(first, touched.keys.get(key, version))
-        touched.marks_us[channel] = max(mark_us, touched.marks_us.get(channel, mark_us))
-    return touched
 
 
 def _us(seconds: float) -> int:

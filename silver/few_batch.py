@@ -7,9 +7,8 @@ from datetime import UTC, datetime
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyspark.sql import DataFrame
 
-from lakehouse.arrow import contract_schema, frame_of, padded
+from lakehouse.arrow import contract_schema, padded
 from lakehouse.lake import Lake
 from silver.copies import CONFLICT, CONFLICT_REASON, NEW, SAME
 from silver.few_copies import verdicts
@@ -55,10 +54,6 @@ class FewBatch:
 
     def release(self) -> None:
         """Nothing is cached."""
-
-    def as_frame(self, rows: pa.Table) -> DataFrame:
-        """Rows of this batch as the steps below take them."""
-        return frame_of(self._lake.spark, rows)
 
     def holes(self, symbols: Collection[tuple[str, str]]) -> Iterable[Hole]:
         """The ids missing among the trades of some venues and symbols."""

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as f
 
 from bronze.tables import FRAMES
@@ -34,16 +34,16 @@ class Refined:
     """What one batch of frames has become; what it was made of may be cached until `release`.
 
     Args:
-        trades: the rows appended to silver.trades, with its columns.
+        trades: the rows appended to silver.trades, with its columns; None when there were none.
         trades_version: the version they were appended in; None when nothing was.
         candles: the rows appended to silver.candles; None when there were none.
         candles_version: the version they were appended in; None when nothing was.
         counts: rows by what became of them: frames, control, copies, quarantined, and one count for each table.
     """
 
-    trades: DataFrame
+    trades: Frames | None
     trades_version: int | None
-    candles: DataFrame | None
+    candles: Frames | None
     candles_version: int | None
     counts: Mapping[str, int]
     release: Callable[[], None]
@@ -88,7 +88,8 @@ class Refine:
         current = self._lake.version(FRAMES)
         first = low = self._mark(TRADES)
         for high in self._group_ends(low, current):
-            self.run(self._lake.read_changes(FRAMES, low, high), high).release()
+            few = self._lake.few_changes(FRAMES, low, high)
+            self.run(self._lake.read_changes(FRAMES, low, high) if few is None else few, high).release()
             low = high
         self._refresh()
         self._id_gaps.write_filled(self._lake)
@@ -139,9 +140,7 @@ class Refine:
         if trades_version is not None:
             self._high_water.advance(batch.spans, trades_version)
         self._id_gaps.write_filled(self._lake)
-        trades = batch.as_frame(new_trades) if new_trades is not None else self._lake.no_rows(TRADES)
-        candles = batch.as_frame(beside[CANDLE]) if beside[CANDLE] is not None else None
-        return Refined(trades, trades_version, candles, written[CANDLE], counts, batch.release)
+        return Refined(new_trades, trades_version, beside[CANDLE], written[CANDLE], counts, batch.release)
 
     def _append(self, table: Table, rows: Frames | None, count: int, version: int, fault: str) -> int | None:
         if rows is None:
@@ -185,9 +184,7 @@ class Refine:
                 low = high
         if low >= current:
             return
-        history = self._lake.spark.sql(f"DESCRIBE HISTORY {self._lake.identifier(FRAMES)} LIMIT {current - low + 1}")
-        landed = history.select("version", _rows_written().alias("rows"))
-        rows_in = {row["version"]: row["rows"] or 0 for row in landed.collect()}
+        rows_in = self._lake.rows_written(FRAMES, low, current)
         waiting = 0
         for version in range(low + 1, current + 1):
             waiting += rows_in.get(version, 0)
@@ -202,9 +199,3 @@ def _listings(frames: Frames) -> set[tuple[Any, ...]]:
         said = frames.filter(pc.equal(frames["channel"], _LISTING_CHANNEL))
         return set(zip(*(said[name].to_pylist() for name in PLACE), strict=True))
     return {tuple(row) for row in frames.where(f.col("channel") == _LISTING_CHANNEL).select(*PLACE).collect()}
-
-
-def _rows_written() -> Column:
-    """How many rows a commit of a history has appended: by Spark's name of the figure, else by delta-rs's."""
-    figures = f.col("operationMetrics")
-    return f.coalesce(figures["numOutputRows"], figures["num_added_rows"]).cast("bigint")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from functools import reduce
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as f
@@ -61,10 +61,6 @@ class SparkBatch:
         for frame in self._cached:
             frame.unpersist()
         self._cached.clear()
-
-    def as_frame(self, rows: Any) -> DataFrame:
-        """Rows of this batch as the steps below take them."""
-        return rows  # type: ignore[no-any-return]
 
     def holes(self, symbols: Collection[tuple[str, str]]) -> Iterable[Hole]:
         """The ids missing among the trades of some venues and symbols."""

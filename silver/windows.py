@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as f
-
+from lakehouse.arrow import in_micros
 from lakehouse.lake import COMMIT_VERSION, Lake
-from silver.bars import window_start
 from silver.closing import FIVE_MINUTES_US, MINUTE_US, BarKey, Channel, Closing
-from silver.once import run_once
 from silver.settle import settle_windows
 from silver.tables import FIVE_MINUTE_BARS, ONE_MINUTE_BARS
 
@@ -86,15 +82,20 @@ class Windows:
 
     def _find(self, mark: int | None, version: int, now_s: float) -> None:
         if mark is None:
-            bars = self._lake.read(ONE_MINUTE_BARS).withColumn(COMMIT_VERSION, f.lit(1))
+            found = self._lake.select(ONE_MINUTE_BARS, _query("1"))
         else:
-            bars = self._lake.read_changes(ONE_MINUTE_BARS, mark, version)
-        with run_once(self._lake):
-            rows = _touched(bars).collect()
-        self._closing.observe({BarKey(*key): version for *key, version, _ in rows}, {}, now_s)
-        for venue, *_, last_minute_us in rows:
+            found = self._lake.select_changes(ONE_MINUTE_BARS, _query(COMMIT_VERSION), mark, version)
+        windows: dict[BarKey, int] = {}
+        ends_us: dict[str, int] = {}
+        for row in in_micros(found, "minute", "minute").to_pylist():
+            minute = BarKey(row["venue"], row["symbol"], row["minute"])
+            first = row["first_version"]
+            windows[minute.five_minutes] = min(first, windows.get(minute.five_minutes, first))
+            ends_us[minute.venue] = max(minute.minute_us + MINUTE_US, ends_us.get(minute.venue, 0))
+        self._closing.observe(windows, {}, now_s)
+        for venue, end_us in ends_us.items():
             # That minute is closed, and with it whatever ended before it.
-            self._closing.closed_until(venue, last_minute_us + MINUTE_US)
+            self._closing.closed_until(venue, end_us)
 
     def _settle(self, windows: Sequence[BarKey], now_s: float) -> None:
         # A window reads five bars.
@@ -109,7 +110,6 @@ class Windows:
         self._lake.advance(FIVE_MINUTE_BARS, self._app_id, self._closing.consumed(self._seen or 0))
 
 
-def _touched(bars: DataFrame) -> DataFrame:
-    start_us = f.unix_micros(window_start(f.col("minute"))).alias("start_us")
-    first, last_us = f.min(COMMIT_VERSION), f.max(f.unix_micros("minute"))
-    return bars.groupBy("venue", "symbol", start_us).agg(first, last_us)
+def _query(version: str) -> str:
+    """The minutes among bars, with the first version that wrote each."""
+    return f"SELECT venue, symbol, minute, min({version}) AS first_version FROM {{rows}} GROUP BY venue, symbol, minute"  # noqa: S608

@@ -14,6 +14,8 @@ from lakehouse.lake import COMMIT_VERSION, Lake, Txn
 from lakehouse.settings import Settings
 from lakehouse.table import column
 
+FED = replace(PRICES, name="silver.test_fed", properties={"delta.enableChangeDataFeed": "true"})
+
 
 @pytest.fixture
 def prices(lake: Lake) -> Lake:
@@ -46,6 +48,37 @@ def test_changes_are_the_rows_of_the_versions_asked_for(prices: Lake, spark: Spa
         assert prices.append(LOG, rows(spark, **{name: version})) == version
     changes = prices.read_changes(LOG, after_version=1, to_version=3)
     assert sorted((r["symbol"], r["_commit_version"]) for r in changes.collect()) == [("b", 2), ("c", 3)]
+
+
+def test_changes_are_the_same_to_both_engines_through_merges_and_compaction(prices: Lake, spark: SparkSession) -> None:
+    prices.create(FED)
+    prices.append_rows(FED, rows(spark, a=1, b=2).toArrow())
+    prices.upsert(FED, rows(spark, a=3, c=4).toArrow())
+    spark.sql(f"OPTIMIZE {prices.identifier(FED)}")
+    prices.append(FED, rows(spark, d=5), Txn("test/app", 1))
+    prices.advance(FED, "test/app", 2)  # a commit without rows
+    last = prices.version(FED)
+    names = ("symbol", "price", "_commit_version")
+    for low in range(last + 1):
+        for high in range(low, last + 1):
+            few = prices.few_changes(FED, low, high)
+            assert few is not None
+            told = sorted(tuple(row[name] for name in names) for row in few.to_pylist())
+            counted = prices.select_changes(FED, "SELECT count(*) AS n, sum(price) AS total FROM {rows}", low, high)
+            assert counted.to_pylist() == [{"n": len(told), "total": sum(row[1] for row in told) if told else None}]
+            if low < high:
+                changes = prices.read_changes(FED, low, high).collect()
+                assert told == sorted(tuple(row[name] for name in names) for row in changes), (low, high)
+    narrow = prices.settings.lake.model_copy(update={"few_frames": 2})
+    assert Lake(spark, prices.settings.model_copy(update={"lake": narrow})).few_changes(FED, 0, last) is None
+
+
+def test_how_many_rows_were_written_is_told_of_either_engines_commits(prices: Lake, spark: SparkSession) -> None:
+    prices.append(LOG, rows(spark, a=1, b=2))
+    prices.append_rows(LOG, rows(spark, c=3).toArrow())
+    prices.advance(LOG, "test/app", 2)
+    assert prices.rows_written(LOG, 0, 3) == {1: 2, 2: 1, 3: 0}
+    assert prices.rows_written(LOG, 1, 2) == {2: 1}
 
 
 def test_a_frame_that_differs_is_refused_with_every_difference(prices: Lake, spark: SparkSession) -> None:
