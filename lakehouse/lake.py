@@ -115,15 +115,16 @@ class Lake:
         few = self._state(table).few_rows_where(any_of, self.settings.lake.arrow_rows)
         return self.read(table).where(fulfils(any_of)) if few is None else frame_of(self.spark, few)
 
-    def select(self, table: Table, query: str, any_of: AnyOf = ()) -> pa.Table:
+    def select(self, table: Table, query: str, any_of: AnyOf = (), **beside: pa.Table) -> pa.Table:
         """Run a SELECT over many rows that yields few: from a folder without a Spark job, which is slow to start.
 
         Args:
             table: the contract.
             query: in SQL that DuckDB and Spark share, from `{rows}`.
             any_of: conditions for the rows it sees; none for every row.
+            beside: small tables that it joins, each as `{its name}`.
         """
-        return self._state(table).select(query, any_of)
+        return self._state(table).select(query, any_of, **beside)
 
     def read_changes(self, table: Table, after_version: int, to_version: int) -> DataFrame:
         """Read the rows written in versions (after_version, to_version] with `_commit_version`.

@@ -2,34 +2,43 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import duckdb
 import pyarrow as pa
 from pyarrow.dataset import Dataset
 from pyspark.sql import DataFrame
 
+from lakehouse.arrow import frame_of
 from lakehouse.conditions import AnyOf, fulfils, where_clause
 
 Rows: TypeAlias = "DataFrame | pa.Table | pa.RecordBatchReader | Dataset"
 
 
-def select(query: str, rows: Rows, any_of: AnyOf = ()) -> pa.Table:
+def select(query: str, rows: Rows, any_of: AnyOf = (), **beside: pa.Table) -> pa.Table:
     """Run it where the rows are: DuckDB takes from files and from memory the columns that the query names.
 
     Args:
         query: from `{rows}`; its names are of contracts, and it holds no value of a user's.
         rows: a reader is read to its end.
         any_of: conditions for the rows that it sees; none for every row.
+        beside: small tables that it joins, each as `{its name}`.
 
     Returns:
         what it yields, times in UTC.
     """
     if isinstance(rows, DataFrame):
-        return rows.sparkSession.sql(query, rows=rows.where(fulfils(any_of)) if any_of else rows).toArrow()
+        spark = rows.sparkSession
+        frames: dict[str, Any] = {name: frame_of(spark, table) for name, table in beside.items()}
+        return spark.sql(query, rows=rows.where(fulfils(any_of)) if any_of else rows, **frames).toArrow()
     where, values = where_clause(any_of)
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
         connection.register("given", rows)
-        seen = f"(SELECT * FROM given {where})"  # noqa: S608 - names are of contracts, values are bound
-        return connection.sql(query.format(rows=seen), params=values).to_arrow_table()
+        # Names are of contracts, values are bound.
+        names = {"rows": f"(SELECT * FROM given {where})", **{name: name for name in beside}}  # noqa: S608
+        for name, table in beside.items():
+            connection.register(name, table)
+        for name, stands_for in names.items():
+            query = query.replace(f"{{{name}}}", stands_for)
+        return connection.sql(query, params=values).to_arrow_table()

@@ -92,7 +92,7 @@ class TableState(Protocol):
         """The rows that fulfil one of the conditions; None when there may be more than `most`, or nothing tells."""
         ...
 
-    def select(self, query: str, any_of: AnyOf) -> pa.Table:
+    def select(self, query: str, any_of: AnyOf, **beside: pa.Table) -> pa.Table:
         """What a SELECT from `{rows}` finds where one of the conditions is fulfilled; in all rows without one."""
         ...
 
@@ -161,10 +161,10 @@ class LocalTableState:
         rows = files["num_records"]
         return None if rows.null_count or (pc.sum(rows).as_py() or 0) > most else self._read(table, files, any_of)
 
-    def select(self, query: str, any_of: AnyOf) -> pa.Table:
+    def select(self, query: str, any_of: AnyOf, **beside: pa.Table) -> pa.Table:
         """What DuckDB finds."""
         table = self._table()
-        return select(query, self._dataset(table, files_to_read(_files(table), any_of)), any_of)
+        return select(query, self._dataset(table, files_to_read(_files(table), any_of)), any_of, **beside)
 
     def select_changes(self, query: str, after_version: int, to_version: int) -> pa.Table:
         """What DuckDB finds in the change feed, piece by piece."""
@@ -262,9 +262,9 @@ class CatalogTableState:
     def few_rows_where(self, any_of: AnyOf, most: int) -> pa.Table | None:
         """None: nothing tells without a job how many there are."""
 
-    def select(self, query: str, any_of: AnyOf) -> pa.Table:
+    def select(self, query: str, any_of: AnyOf, **beside: pa.Table) -> pa.Table:
         """What Spark finds."""
-        return select(query, self._spark().read.table(self._identifier), any_of)
+        return select(query, self._spark().read.table(self._identifier), any_of, **beside)
 
     def select_changes(self, query: str, after_version: int, to_version: int) -> pa.Table:
         """What Spark finds in the change feed."""

@@ -11,11 +11,12 @@ import pyarrow.compute as pc
 from lakehouse.arrow import contract_schema, padded
 from lakehouse.lake import Lake
 from silver.copies import CONFLICT, CONFLICT_REASON, NEW, SAME
+from silver.few_canonical import canonical_trades_of_few
 from silver.few_copies import verdicts
 from silver.few_rows import few_of_kind, few_parsed, few_rejected, places
-from silver.few_trades import holes_of_few, spans_of
+from silver.few_spans import spans_of
 from silver.high_water import HighWater
-from silver.id_gaps import Hole
+from silver.id_gaps import Hole, holes_of_symbols
 from silver.kinds import COUNTED, TRADE, RowKind
 from silver.parse import CONTROL, GAP_CHANNEL
 from silver.quality import RULE_VERSION
@@ -42,9 +43,11 @@ class FewBatch:
         self._frames = frames
         is_control = pc.fill_null(pc.equal(frames["channel"], CONTROL), False)
         self._symbols = symbols
-        self._parsed = few_parsed(frames.filter(pc.invert(is_control)), symbols)
+        canonical, others = canonical_trades_of_few(frames.filter(pc.invert(is_control)), symbols)
+        self._parsed = few_parsed(others, symbols)
         self._bad = few_rejected(self._parsed)
-        self._trades = few_of_kind(self._parsed, TRADE)
+        strictly = few_of_kind(self._parsed, TRADE)
+        self._trades = pa.concat_tables([canonical, strictly.cast(canonical.schema)])
         self.spans = spans_of(self._trades)
         self.newest_us: int = pc.max(frames["received_at"].cast(pa.int64())).as_py() or 0
         self.counts = dict.fromkeys(COUNTED, 0)
@@ -57,7 +60,7 @@ class FewBatch:
 
     def holes(self, symbols: Collection[tuple[str, str]]) -> Iterable[Hole]:
         """The ids missing among the trades of some venues and symbols."""
-        return holes_of_few(self._trades, symbols)
+        return holes_of_symbols(self._trades, symbols)
 
     def new_rows(self, kind: RowKind) -> pa.Table | None:
         """The rows of a kind beside trades to append; None when there are none."""
@@ -68,7 +71,7 @@ class FewBatch:
         """The trades to append; None when there are none."""
         if not self.spans:
             return None
-        stored = self._high_water.stored_rows(self._lake, self.spans)
+        stored = self._high_water.copies_of(self._lake, self.spans, self._trades)
         if stored is None and not any(span.repeats for span in self.spans):
             self.counts["trades"] = self._trades.num_rows
             return self._trades
@@ -84,8 +87,10 @@ class FewBatch:
         """The rows to quarantine, with their frames' bytes; None when there are none. Called after the judgments."""
         if not self._bad:
             return None
-        place = {named: number for number, named in enumerate(places(self._frames))}
-        own = self._frames.take(pa.array([place[named] for named, _, _ in self._bad], pa.int64()))
+        offsets = pa.array({named[-1] for named, _, _ in self._bad}, pa.int64())
+        some = self._frames.filter(pc.is_in(self._frames["offset"], offsets))
+        place = {named: number for number, named in enumerate(places(some))}
+        own = some.take(pa.array([place[named] for named, _, _ in self._bad], pa.int64()))
         judged = {
             "row": pa.array([row for _, row, _ in self._bad]),
             "reasons": pa.array([reasons for _, _, reasons in self._bad]),

@@ -23,19 +23,26 @@ from silver.tables import TRADES
 _MAX_RANGES = 64
 # Which column names the scope of a number.
 _SCOPE_OF = {"trade_id": "symbol", "venue_sequence": "symbol", "sequence": "session_id"}
-# The spans of all trades, which number_columns and span_figures find in a batch.
-_SPANS = """
+# Of every trade its scope, its number, and what tells it from others of that number, as number_columns says it.
+NUMBERED = """
+    SELECT venue, received_at,
+        CASE WHEN trade_id IS NOT NULL THEN 'trade_id' WHEN venue_sequence IS NOT NULL THEN 'venue_sequence'
+            ELSE 'sequence' END AS numbered_by,
+        CASE WHEN trade_id IS NOT NULL OR venue_sequence IS NOT NULL THEN symbol ELSE session_id END AS scope,
+        coalesce(trade_id, venue_sequence, sequence) AS number,
+        CASE WHEN venue_sequence IS NOT NULL THEN trade_key END AS key
+    FROM {rows}
+"""
+_SPANS = f"""
     SELECT venue, scope, numbered_by, count(*) AS rows, min(number) AS lowest, max(number) AS highest,
         min_by(received_at, number) AS received_at
-    FROM (
-        SELECT venue, received_at,
-            CASE WHEN trade_id IS NOT NULL THEN 'trade_id' WHEN venue_sequence IS NOT NULL THEN 'venue_sequence'
-                ELSE 'sequence' END AS numbered_by,
-            CASE WHEN trade_id IS NOT NULL OR venue_sequence IS NOT NULL THEN symbol ELSE session_id END AS scope,
-            coalesce(trade_id, venue_sequence, sequence) AS number
-        FROM {rows}
-    ) AS numbered
-    GROUP BY venue, scope, numbered_by
+    FROM ({NUMBERED}) AS numbered GROUP BY venue, scope, numbered_by
+"""  # noqa: S608 - no value is in it
+
+
+_COPIES = """
+    SELECT venue, symbol, trade_key, price, quantity, side FROM {rows} AS stored
+    WHERE (venue, symbol, trade_key) IN (SELECT venue, symbol, trade_key FROM {batch})
 """
 
 
@@ -128,10 +135,14 @@ class HighWater:
         ranges = self._ranges(spans)
         return lake.read_where(TRADES, _conditions(ranges)) if ranges else None
 
-    def stored_rows(self, lake: Lake, spans: Iterable[Span]) -> pa.Table | None:
-        """Read them into memory."""
+    def copies_of(self, lake: Lake, spans: Iterable[Span], trades: pa.Table) -> pa.Table | None:
+        """Read of the stored trades those that share a key with one in memory: key, price, quantity and side.
+
+        One old trade among new ones makes the numbers between them a condition that holds for half the table.
+        """
         ranges = self._ranges(spans)
-        return lake.rows_where(TRADES, _conditions(ranges)) if ranges else None
+        batch = trades.select(list(TRADES.key))
+        return lake.select(TRADES, _COPIES, _conditions(ranges), batch=batch) if ranges else None
 
     def _ranges(self, spans: Iterable[Span]) -> list[tuple[Span, int]]:
         """The scopes of which the table holds numbers from the lowest of the batch on, and up to which."""

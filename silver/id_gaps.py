@@ -8,12 +8,12 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import pyarrow as pa
-from pyspark.sql import DataFrame, Window
-from pyspark.sql import functions as f
 
 from lakehouse.arrow import contract_schema, in_micros
+from lakehouse.conditions import AnyOf
 from lakehouse.faults import fault_point
 from lakehouse.lake import Lake
+from lakehouse.selecting import Rows, select
 from silver.high_water import Span
 from silver.missing_ids import CLOSED, OPEN, UNRECOVERABLE, Gap, MissingIds, Stretch, stretches_between
 from silver.once import run_once
@@ -26,14 +26,14 @@ LOST = "the venue's history no longer has these ids"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Hole = tuple[str, str, Stretch]  # venue, symbol and what is missing
-# What holes_in finds in a batch.
-_HOLES = """
+# Of the ids beside a hole the later one to be received shows it.
+HOLES = """
     SELECT venue, symbol, before_id + 1 AS from_id, trade_id - 1 AS to_id,
         greatest(received_at, before_at) AS received_at
     FROM (
         SELECT venue, symbol, trade_id, received_at,
-            lag(trade_id) OVER (PARTITION BY venue, symbol ORDER BY trade_id) AS before_id,
-            lag(received_at) OVER (PARTITION BY venue, symbol ORDER BY trade_id) AS before_at
+            lag(trade_id) OVER (PARTITION BY venue, symbol ORDER BY trade_id, received_at) AS before_id,
+            lag(received_at) OVER (PARTITION BY venue, symbol ORDER BY trade_id, received_at) AS before_at
         FROM {rows} WHERE trade_id IS NOT NULL
     ) AS beside
     WHERE trade_id > before_id + 1
@@ -41,45 +41,20 @@ _HOLES = """
 HolesOf = Callable[[Collection[tuple[str, str]]], Iterable[Hole]]
 
 
-def holes_in(trades: DataFrame) -> DataFrame:
-    """Find the ids that are missing between the lowest and the highest of each symbol.
+def holes_of_symbols(trades: Rows, symbols: Collection[tuple[str, str]]) -> Iterator[Hole]:
+    """Find the ids that are missing between the lowest and the highest of some venues and symbols, and maybe of more.
 
     Args:
-        trades: venue, symbol, trade_id and received_at; copies do no harm.
-
-    Returns:
-        venue, symbol, first and last missing id, and received_us (UTC, us): when the two ids beside the hole were both
-        there.
-    """
-    by_id = Window.partitionBy("venue", "symbol").orderBy("trade_id")
-    before = f.lag(f.struct("trade_id", "received_at")).over(by_id)
-    beside = trades.select("venue", "symbol", "trade_id", "received_at", before.alias("before")).select(
-        "venue",
-        "symbol",
-        "trade_id",
-        f.col("before.trade_id").alias("before"),
-        f.greatest("received_at", "before.received_at").alias("received_at"),
-    )
-    return beside.where(f.col("trade_id") > f.col("before") + 1).select(
-        "venue",
-        "symbol",
-        (f.col("before") + 1).alias("first"),
-        (f.col("trade_id") - 1).alias("last"),
-        f.unix_micros("received_at").alias("received_us"),
-    )
-
-
-def holes_of_symbols(trades: DataFrame, symbols: Collection[tuple[str, str]]) -> Iterator[Hole]:
-    """Find the missing ids of some venues and symbols, and maybe of more.
-
-    Args:
-        trades: columns of silver.trades.
+        trades: columns of silver.trades; copies do no harm.
         symbols: venues and symbols, of which there is at least one.
     """
-    venues, names = (sorted(set(parts)) for parts in zip(*symbols, strict=True))
-    some = trades.where(f.col("venue").isin(venues) & f.col("symbol").isin(names))
-    for row in holes_in(some.where(f.col("trade_id").isNotNull())).collect():
-        yield row["venue"], row["symbol"], Stretch(row["first"], row["last"], row["received_us"])
+    return holes_of(select(HOLES, trades, _of_symbols(symbols)))
+
+
+def holes_of(found: pa.Table) -> Iterator[Hole]:
+    """Make holes of what HOLES finds."""
+    for hole in in_micros(found, "received_at", "received_us").to_pylist():
+        yield hole["venue"], hole["symbol"], Stretch(hole["from_id"], hole["to_id"], hole["received_us"])
 
 
 class IdGaps:
@@ -170,10 +145,12 @@ def _not_closed(lake: Lake) -> list[Gap]:
 
 
 def _stored_holes(lake: Lake, symbols: Collection[tuple[str, str]]) -> Iterator[Hole]:
+    return holes_of(lake.select(TRADES, HOLES, _of_symbols(symbols)))
+
+
+def _of_symbols(symbols: Collection[tuple[str, str]]) -> AnyOf:
     venues, names = (sorted(set(parts)) for parts in zip(*symbols, strict=True))
-    holes = lake.select(TRADES, _HOLES, [[("venue", "in", venues), ("symbol", "in", names)]])
-    for hole in in_micros(holes, "received_at", "received_us").to_pylist():
-        yield hole["venue"], hole["symbol"], Stretch(hole["from_id"], hole["to_id"], hole["received_us"])
+    return [[("venue", "in", venues), ("symbol", "in", names)]]
 
 
 def _rises_by_one(header: str) -> bool:

@@ -23,9 +23,9 @@ from lakehouse.table import Table
 from silver.copies import CONFLICT_REASON, NEW, SAME
 from silver.few_copies import verdicts
 from silver.few_rows import PARSED, few_of_kind
-from silver.few_trades import holes_of_few, spans_of
+from silver.few_spans import spans_of
 from silver.high_water import HighWater, Span
-from silver.id_gaps import IdGaps
+from silver.id_gaps import IdGaps, holes_of_symbols
 from silver.kinds import ROW_KINDS, TRADE, RowKind
 from silver.quality import RULE_VERSION
 from silver.rows import WHOLE_FRAME, Rejected
@@ -155,7 +155,7 @@ class Replay:
     def _open_gaps(self, spans: list[Span], trades: pa.Table) -> None:
         """Give rows of silver.gaps to the holes that these trades will show, as refine does, before they show them."""
         if spans:
-            self._id_gaps.take(spans, partial(holes_of_few, trades), ())
+            self._id_gaps.take(spans, partial(holes_of_symbols, trades), ())
             self._id_gaps.write_found(self._lake, time.time_ns() // 1000)
 
     def _close_gaps(self, spans: list[Span], version: int | None) -> None:
@@ -169,7 +169,7 @@ class Replay:
             held = self._high_water.refresh(self._lake)
             if held is not None:
                 self._id_gaps.restore(self._lake, held)
-            return self._high_water.stored_rows(self._lake, spans)
+            return self._high_water.copies_of(self._lake, spans, rows)
         return stored_beside(self._lake, kind, rows)
 
     def _mark_rows(self, tried: Iterable[_Tried], number: int) -> int:
