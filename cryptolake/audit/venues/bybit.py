@@ -9,6 +9,8 @@ from cryptolake.audit import fields, symbols
 from cryptolake.audit.fields import BadField
 from cryptolake.audit.judged import Frame, Judged
 from cryptolake.audit.strict_json import flaw
+from cryptolake.audit.venues.disconnects import disconnect
+from cryptolake.audit.venues.reading import Reader
 
 _TOPIC = "publicTrade."
 _SIDES = {"Buy": "buy", "Sell": "sell"}
@@ -16,7 +18,7 @@ _NUMERAL = re.compile(r"0|[1-9][0-9]*", re.ASCII)
 _KEY = re.compile(r"[0-9A-Za-z-]{1,64}", re.ASCII)
 
 
-def bybit_rows(frame: Frame, document: Any) -> list[Any]:
+def _rows(frame: Frame, document: Any) -> list[Any]:
     """Take the trades out of a stream frame or a REST body, and refuse what is wrong around them.
 
     Each comes with what its symbol must be, None where only it says so.
@@ -39,8 +41,8 @@ def bybit_rows(frame: Frame, document: Any) -> list[Any]:
     return [[None, trade] for trade in _list(result.get("list"))]
 
 
-def bybit_trade(index: int, row: int, frame: Frame, value: Any, into: Judged) -> None:
-    """Read one trade, as `bybit_rows` gives it."""
+def _trade(index: int, row: int, frame: Frame, value: Any, into: Judged) -> None:
+    """Read one trade, as `_rows` gives it."""
     symbol_of_topic, trade = value
     if not isinstance(trade, dict):
         raise BadField("not_an_object")
@@ -61,7 +63,7 @@ def bybit_trade(index: int, row: int, frame: Frame, value: Any, into: Judged) ->
     into.trades.append((index, row, symbol, key, None, fields.whole(number), _SIDES[side], *texts, moment))
 
 
-def not_bybit(index: int, row: int, frame: Frame, value: Any, into: Judged) -> None:
+def _not_trades(index: int, row: int, frame: Frame, value: Any, into: Judged) -> None:
     """Refuse a frame that is not one of many rows: Bybit has no other."""
     raise BadField("not_public_trades")
 
@@ -83,3 +85,6 @@ def _numeral(value: Any) -> int:
     if not _NUMERAL.fullmatch(text) or len(text) > 19:
         raise BadField("not_an_integer")
     return int(text)
+
+
+CHANNELS = {"trade": Reader(_not_trades, _trade, inside=_rows), "gap": Reader(disconnect)}
