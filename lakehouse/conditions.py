@@ -97,9 +97,18 @@ def _may(files: pa.Table, name: str, sign: str, value: Any) -> pc.Expression:
         least -= _MILLISECOND
     reaches_down = (low <= pa.scalar(most)) | low.is_null()  # a file without bounds may hold anything
     reaches_up = (high >= pa.scalar(least)) | high.is_null()
-    if sign == ">=":
-        return reaches_up
-    return reaches_down if sign in ("<", "<=") else reaches_down & reaches_up
+    reaches = reaches_up if sign == ">=" else reaches_down
+    if sign in ("=", "in"):
+        reaches = reaches_down & reaches_up
+    return reaches & _holds_some(files, name)
+
+
+def _holds_some(files: pa.Table, name: str) -> pc.Expression:
+    """Say of each file whether not all of its rows are null there, as the time of a change is in rows never changed."""
+    if "null_count" not in files.schema.names or name not in files.schema.field("null_count").type.names:
+        return pc.scalar(True)
+    nulls, rows = pc.field("null_count", name), pc.field("num_records")
+    return nulls.is_null() | rows.is_null() | (nulls < rows)
 
 
 def _bounded(files: pa.Table) -> list[str]:

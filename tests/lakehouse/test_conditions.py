@@ -73,3 +73,13 @@ def test_what_is_read_is_what_matches_and_files_without_it_are_not_opened(tmp_pa
     few = state.few_rows_where(spans, most=8)
     assert few is not None
     assert few.num_rows == state.rows_where(spans).num_rows == 4
+
+
+def test_a_file_whose_rows_are_all_null_there_is_not_opened(tmp_path: Path) -> None:
+    for file in range(3):
+        some = [{"symbol": "A", "number": n, "at": START if file == n == 1 else None} for n in range(2)]
+        write_deltalake(tmp_path, pa.Table.from_pylist(some, SCHEMA), mode="append")
+    files = pa.table(DeltaTable(tmp_path).get_add_actions())
+    for sign in (">=", "<=", "="):
+        assert files_to_read(files, [[("at", sign, START)]]).num_rows == 1
+    assert files_to_read(files, [[("number", ">=", 0)]]).num_rows == 3
