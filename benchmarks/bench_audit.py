@@ -54,7 +54,7 @@ def audit_alone(home: Path) -> tuple[float, float, float, int]:
     """Audit in a process of its own; give seconds, seconds of processor, peak memory in MiB, and the exit code."""
     program = (
         "import sys; from pathlib import Path; from lakehouse.settings import load_settings;"
-        "from cryptolake.audit.run import audit, print_report;"
+        "from cryptolake.audit.run import audit; from cryptolake.audit.console import print_report;"
         "sys.exit(print_report(audit(load_settings(home=Path(sys.argv[1])), None)))"
     )
     started = time.monotonic()

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cryptolake.audit.batches import COPIES, IN_FLIGHT, MISSING, QUARANTINE, SILVER, SURPLUS, Batches
 from cryptolake.audit.kinds import Kind
-from cryptolake.audit.places import Bools, Places, contains, offset_of, stream_of
+from cryptolake.audit.places import Bools, Floor, Places, contains
 from cryptolake.audit.quarantine import CONFLICT, SAID_COPY, SAID_SILVER, Quarantine
 from cryptolake.audit.result import CheckResult, Tally
 from cryptolake.audit.spill import Ints
+
+LookUp = Callable[[Kind, Any], Any]  # rows of bronze to rows of silver, columns of `Kind.stored_schema`
 
 
 class Accounting:
@@ -25,9 +28,12 @@ class Accounting:
         quarantine: what silver refused.
         bad: places that the audit itself refuses, sorted, and why.
         why: names of the reasons by number.
-        first_held: the least offset that bronze still holds, by stream number.
+        floor: from which offset on bronze was read; rows of silver below it are told apart.
+        batches: takes in what became of the rows of each batch.
         replaying: a replay of the quarantine is at work, or was cut off, between its writes to silver and its marks.
         examples: failures shown per check.
+        look_up: gives what silver holds, beside the rows that are taken, of the keys of some rows; None when those are
+            all that it holds.
     """
 
     def __init__(
@@ -37,9 +43,11 @@ class Accounting:
         quarantine: Quarantine,
         bad: tuple[Ints, Ints],
         why: Mapping[int, str],
-        first_held: Mapping[int, int],
+        floor: Floor,
+        batches: Batches,
         replaying: bool,
         examples: int,
+        look_up: LookUp | None = None,
     ) -> None:
         self._kind = kind
         self._replaying = replaying
@@ -47,7 +55,9 @@ class Accounting:
         self._quarantine = quarantine
         self._bad, self._bad_why = bad
         self._why = why
-        self._first_held = first_held
+        self._floor = floor
+        self._batches = batches
+        self._look_up = look_up
         self._keys = Tally(f"{kind.table} keys", "no key twice", examples)
         self._equal = Tally(f"{kind.table} fields", "every field equals what bronze says", examples)
         self._sources = Tally(f"{kind.table} sources", "every row comes from a good row of bronze", examples)
@@ -65,6 +75,8 @@ class Accounting:
             stored: rows of silver, columns of `Kind.stored_schema`.
         """
         self._check_keys(stored)
+        everything, below = stored, self._floor.below(_ints(stored, "place"))
+        stored = stored.filter(pa.array(~below))
         places = _ints(stored, "place")
         order = np.argsort(places, kind="stable")
         ordered, wanted = places[order], _ints(expected, "place")
@@ -72,8 +84,9 @@ class Accounting:
         if len(ordered):
             rows = order[np.searchsorted(ordered, wanted[found])]
             self._compare(expected.filter(pa.array(found)), stored.take(pa.array(rows)))
+        self._note_below(int(below.sum()))
         self._check_sources(stored, places, ~contains(np.sort(wanted), places))
-        self._check_absent(expected, stored, wanted, found)
+        self._check_absent(expected, everything, wanted, found)
 
     def results(self) -> list[CheckResult]:
         """Close the checks."""
@@ -100,14 +113,18 @@ class Accounting:
                 )
         self._equal.fail(int(wrong.sum()), texts)
 
+    def _note_below(self, rows: int) -> None:
+        if not self._floor.since:  # else they are neighbours, read for their keys
+            self._sources.count(rows)
+            self._sources.note("rows older than what bronze still holds, not checked", rows)
+
     def _check_sources(self, stored: Any, places: Ints, without: Bools) -> None:
         self._sources.count(stored.num_rows)
-        streams = range(int(stream_of(places).max(initial=0)) + 1)
-        least = np.asarray([self._first_held.get(stream, -1) for stream in streams])
-        cut = without & (offset_of(places) < least[stream_of(places)])
-        self._sources.note("rows older than what bronze still holds, not checked", int(cut.sum()))
-        failing = np.flatnonzero(without & ~cut)
+        failing = np.flatnonzero(without)
         self._sources.fail(len(failing), (self._source_text(stored, at, int(places[at])) for at in failing.tolist()))
+        ordered = np.sort(places[~without])
+        self._batches.count_at(SILVER, places)
+        self._batches.count_at(SURPLUS, np.concatenate([places[without], ordered[1:][np.diff(ordered) == 0]]))
 
     def _source_text(self, stored: Any, at: int, place: int) -> str:
         number = int(np.searchsorted(self._bad, place))
@@ -128,15 +145,34 @@ class Accounting:
         self._lost.fail(len(copied), (f"{self._row_text(expected, at)}: in silver, not a copy" for at in copied))
         absent = np.flatnonzero(~found)
         same, other = self._copies(expected.take(pa.array(absent)), stored)
+        self._seek(expected, absent, ~(refused | in_flight)[absent], same, other)
         copies = same & ~refused[absent]
         self._lost.note("further copies", int(copies.sum()))
-        failed = list(self._judge_absent(absent, same, other, refused, in_flight, wanted))
+        gone = self._quarantine.said(wanted, SAID_SILVER)
+        failed = list(self._judge_absent(absent, same, other, refused, in_flight, wanted, gone))
         self._lost.fail(len(failed), (f"{self._row_text(expected, at)}: {text}" for at, text in failed))
+        copies &= ~gone[absent]
+        rest = absent[~refused[absent] & ~copies]
+        waiting = in_flight[rest] & ~gone[rest]
+        for figure, rows in (
+            (QUARANTINE, np.flatnonzero(refused & ~(found & self._replaying))),
+            (COPIES, absent[copies]),
+            (IN_FLIGHT, rest[waiting]),
+            (MISSING, rest[~waiting]),
+        ):
+            self._batches.count_at(figure, wanted[rows])
+
+    def _seek(self, expected: Any, absent: Ints, sought: Bools, same: Bools, other: Bools) -> None:
+        """Look for keys in all of silver before they are called lost."""
+        at = np.flatnonzero(sought & ~same & ~other)
+        if self._look_up is None or not len(at):
+            return
+        rows = expected.take(pa.array(absent[at]))
+        same[at], other[at] = self._copies(rows, self._look_up(self._kind, rows))
 
     def _judge_absent(
-        self, absent: Ints, same: Bools, other: Bools, refused: Bools, in_flight: Bools, wanted: Ints
+        self, absent: Ints, same: Bools, other: Bools, refused: Bools, in_flight: Bools, wanted: Ints, gone: Bools
     ) -> Iterator[tuple[int, str]]:
-        gone = self._quarantine.said(wanted, SAID_SILVER)
         for number in np.flatnonzero(~same | (refused | gone)[absent]).tolist():
             at = int(absent[number])
             if gone[at]:
@@ -188,7 +224,8 @@ def check_quarantine(
     bad: tuple[Ints, Ints, Bools],
     why: Mapping[int, str],
     places: Places,
-    first_held: Mapping[int, int],
+    floor: Floor,
+    batches: Batches,
     examples: int,
 ) -> list[CheckResult]:
     """Check that quarantine holds every bad row once, and nothing else; call it after all accounts."""
@@ -197,17 +234,24 @@ def check_quarantine(
     refused = Tally("silver.quarantine complete", "every bad row of bronze is there", examples)
     place, reason, in_flight = bad
     refused.count(len(place))
-    absent = ~quarantine.holds(place)
-    refused.note("in flight", int((absent & in_flight).sum()))
-    missing = np.flatnonzero(absent & ~in_flight)
+    held = quarantine.holds(place)
+    refused.note("in flight", int((~held & in_flight).sum()))
+    missing = np.flatnonzero(~held & ~in_flight)
     refused.fail(len(missing), (f"{places.text(int(place[at]))}: {why[int(reason[at])]}" for at in missing.tolist()))
     explained = Tally("silver.quarantine sources", "every row comes from a row of bronze", examples)
     explained.count(len(quarantine.place))
     strange = quarantine.unexplained()
-    cut = np.asarray([offset_of(p) < first_held.get(stream_of(p), -1) for p in strange.tolist()], dtype=np.bool_)
-    explained.note("rows older than what bronze still holds, not checked", int(cut.sum()))
+    cut = floor.below(strange)
+    explained.note("rows older than the frames that were read, not checked", int(cut.sum()))
     strange = strange[~cut]
     explained.fail(len(strange), (f"bronze has no such row: {places.text(place)}" for place in strange.tolist()))
+    for figure, rows in (
+        (QUARANTINE, place[held]),
+        (IN_FLIGHT, place[~held & in_flight]),
+        (MISSING, place[missing]),
+        (SURPLUS, strange),
+    ):
+        batches.count_at(figure, rows)
     outcomes = Tally("silver.quarantine outcomes", "each is one that a replay gives", examples)
     quarantine.check_outcomes(place, places, outcomes)
     return [keys.result(), refused.result(), explained.result(), outcomes.result()]

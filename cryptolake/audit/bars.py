@@ -86,6 +86,10 @@ class BarComparison:
         self._keys = Tally(f"{table} keys", "no minute twice", examples)
         self._values = Tally(f"{table} values", promise, examples)
 
+    def note(self, what: str, bars: int) -> None:
+        """Add to a count that is shown beside the values."""
+        self._values.note(what, bars)
+
     def take(self, expected: dict[int, Bar], stored: Any, waiting: Ints) -> None:
         """Compare one part.
 
@@ -166,6 +170,7 @@ class BarsCheck:
     def add_bars(self, batch: Any) -> None:
         """Add rows of silver.one_minute_bars."""
         number = self._numbered(batch, "minute", False)
+        self._comparison.note("revised by late trades", len(batch.column("revised_at").drop_null()))
         self._spill(self._bars, batch, number, {"minute": pa.array(number)})
 
     def in_flight(self) -> Ints:

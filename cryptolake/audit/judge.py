@@ -28,7 +28,7 @@ class Judge:
     def judge(self, index: int, frame: Frame, into: Judged) -> None:
         """Read one frame."""
         if frame.channel == "control":
-            into.control += 1
+            into.control.append(index)
             return
         try:
             read = _reader(frame)

@@ -43,7 +43,7 @@ class Judged:
         symbols: (index, row, venue_symbol, since us, base, quote).
         bad: rows for quarantine.
         arrays: frames of many rows; of all others the frame and its row 0 are the same.
-        control: how many frames go no further.
+        control: frames that go no further.
         names: what the venues' symbols may stand for.
     """
 
@@ -56,5 +56,5 @@ class Judged:
     symbols: list[tuple[Any, ...]] = field(default_factory=list)
     bad: list[Bad] = field(default_factory=list)
     arrays: list[int] = field(default_factory=list)
-    control: int = 0
+    control: list[int] = field(default_factory=list)
     names: Names = field(default_factory=Names, compare=False)

@@ -32,6 +32,7 @@ class Kind:
         key: names a row once; of the parsed and carried columns.
         content: what further copies of a key must agree in.
         spread_by: a column that all rows of one key share, to divide the rows by; where it is null, the next one.
+        time: the time that a row tells of.
     """
 
     table: str
@@ -40,6 +41,7 @@ class Kind:
     key: tuple[str, ...]
     content: tuple[str, ...]
     spread_by: tuple[str, ...]
+    time: str
 
     @property
     def name(self) -> str:
@@ -92,6 +94,7 @@ TRADES = Kind(
     key=("venue", "venue_symbol", "trade_key"),
     content=("price", "quantity", "side"),
     spread_by=("trade_id", "sequence"),
+    time="event_time",
 )
 
 CANDLES = Kind(
@@ -112,6 +115,7 @@ CANDLES = Kind(
     key=("venue", "venue_symbol", "minute"),
     content=("open", "high", "low", "close", "volume", "buy_volume", "amount", "trade_count"),
     spread_by=("minute",),
+    time="minute",
 )
 
 SYMBOLS = Kind(
@@ -121,6 +125,7 @@ SYMBOLS = Kind(
     key=("venue", "venue_symbol", "since"),
     content=("base", "quote"),
     spread_by=("since",),
+    time="since",
 )
 
 GAPS = Kind(
@@ -130,6 +135,7 @@ GAPS = Kind(
     key=("venue", "symbol", "from_time"),
     content=("to_time", "reason"),
     spread_by=("from_time",),
+    time="from_time",
 )
 
 TICKERS = Kind(
@@ -150,6 +156,7 @@ TICKERS = Kind(
     key=("venue", "venue_symbol", "close_time"),
     content=("last_price", "open_price", "high_price", "low_price", "volume", "quote_volume", "last_id", "trade_count"),
     spread_by=("close_time",),
+    time="close_time",
 )
 
 PRICES = Kind(
@@ -166,6 +173,7 @@ PRICES = Kind(
     key=("venue", "venue_symbol", "updated_at"),
     content=("price",),
     spread_by=("updated_at",),
+    time="updated_at",
 )
 
 KINDS = (TRADES, CANDLES, GAPS, TICKERS, PRICES, SYMBOLS)

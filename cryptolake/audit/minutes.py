@@ -61,6 +61,12 @@ def five_minutes_of(numbers: Ints) -> Ints:
     return result
 
 
+def start_us_of(numbers: Ints) -> Ints:
+    """When each minute begins (UTC, us)."""
+    result: Ints = (numbers & ((1 << _MINUTE_BITS) - 1)) * MINUTE_US
+    return result
+
+
 def symbol_of(numbers: Ints) -> Ints:
     """The number of venue and symbol of each minute."""
     result: Ints = numbers >> _MINUTE_BITS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import numpy as np
@@ -51,6 +52,10 @@ class Places:
         row: Ints = batch.column("row").to_numpy(zero_copy_only=False).astype(np.int64)
         return self.frames(batch) + row + 1
 
+    def stream(self, stream: int) -> tuple[str, int]:
+        """Give the topic id and partition of a number."""
+        return self._names[stream]
+
     def stream_name(self, stream: int) -> str:
         """Name a topic id and partition."""
         topic_id, partition = self._names[stream]
@@ -80,6 +85,27 @@ class Places:
         for (topic_id, number), stream in self._streams.items():
             table[self._topic_ids.index(topic_id) * _PARTITIONS + number % _PARTITIONS] = stream
         result: Ints = table[topic.astype(np.int64) * _PARTITIONS + partition.astype(np.int64) % _PARTITIONS]
+        return result
+
+
+class Floor:
+    """From which offset on bronze was read, by topic id and partition.
+
+    Args:
+        first: the least offset read, by number of topic id and partition.
+        since: only what came since a moment was read, so what is not among them lies below, too.
+    """
+
+    def __init__(self, first: Mapping[int, int], since: bool) -> None:
+        self.since = since
+        self._first = first
+        self._other = 1 << _OFFSET_BITS if since else -1
+
+    def below(self, places: Ints) -> Bools:
+        """Say which places lie before what was read."""
+        streams = stream_of(places)
+        least = [self._first.get(stream, self._other) for stream in range(int(streams.max(initial=0)) + 1)]
+        result: Bools = offset_of(places) < np.asarray(least, dtype=np.int64)[streams]
         return result
 
 

@@ -9,10 +9,11 @@ import numpy as np
 import pyarrow as pa
 
 from cryptolake.audit.kinds import PLACE_COLUMNS
+from cryptolake.audit.pinned_table import PinnedTable
 from cryptolake.audit.places import Bools, Places, contains, frame_of
 from cryptolake.audit.result import Tally
-from cryptolake.audit.snapshot import PinnedTable
 from cryptolake.audit.spill import Ints
+from lakehouse.conditions import AnyOf
 
 CONFLICT = "conflicting_duplicate"
 RULE_VERSION = "2"  # of the rules that the audit has of its own
@@ -29,9 +30,10 @@ class Quarantine:
         table: the pinned table.
         places: numbers of places.
         batch_bytes: how much is read at once.
+        where: conditions on the rows that are read; None reads all.
     """
 
-    def __init__(self, table: PinnedTable, places: Places, batch_bytes: int) -> None:
+    def __init__(self, table: PinnedTable, places: Places, batch_bytes: int, where: AnyOf | None = None) -> None:
         self._reasons: dict[tuple[str, ...], int] = {}
         self._judgments: dict[tuple[str | None, str | None], int] = {}
         place, why, judged, digest = [], [], [], []
@@ -43,7 +45,7 @@ class Quarantine:
             "outcome": pa.string(),
             "payload": pa.binary(),
         }
-        for _, batch in table.batches(columns, batch_bytes):
+        for _, batch in table.batches(columns, batch_bytes, where=where):
             place.append(places.rows(batch))
             reasons = [tuple(sorted(row or ())) for row in batch.column("reasons").to_pylist()]
             why.append([self._reasons.setdefault(row, len(self._reasons)) for row in reasons])

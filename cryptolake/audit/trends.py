@@ -10,9 +10,10 @@ import numpy as np
 import pyarrow as pa
 
 from cryptolake.audit.exact import as_text, fits, half_up, scaled_ints
-from cryptolake.audit.minutes import Minutes, symbol_of
+from cryptolake.audit.minutes import Minutes, start_us_of, symbol_of
 from cryptolake.audit.places import contains
 from cryptolake.audit.result import CheckResult, Tally
+from cryptolake.audit.spans import Spans
 from cryptolake.audit.spill import Ints, Spill
 
 MINUTES_BEFORE = 5
@@ -66,11 +67,12 @@ class TrendsCheck:
         """Add rows of silver.six_minute_trends."""
         self._spill(self._trends, batch)
 
-    def results(self, bars_in_flight: Ints) -> list[CheckResult]:
+    def results(self, bars_in_flight: Ints, within: Spans | None = None) -> list[CheckResult]:
         """Compare all parts and close the checks.
 
         Args:
             bars_in_flight: minutes that aggregate has not settled; trends that look back on one are left out.
+            within: the trends that were added, when not all; of further bars none is missed.
         """
         ahead = [bars_in_flight + step for step in range(MINUTES_BEFORE + 1)]
         waiting: Ints = np.unique(np.concatenate(ahead))
@@ -78,7 +80,11 @@ class TrendsCheck:
             bars = self._bars.read(part)
             order = np.argsort(bars["minute"].to_numpy(), kind="stable")
             averages = scaled_ints(bars["average_price"].take(pa.array(order)))
-            expected = dict(six_minute_trends(bars["minute"].to_numpy()[order].tolist(), averages))  # type: ignore[arg-type]
+            minutes: Ints = bars["minute"].to_numpy()[order]
+            expected = dict(six_minute_trends(minutes.tolist(), averages))  # type: ignore[arg-type]
+            if within is not None:
+                for minute in minutes[~within.hold(start_us_of(minutes))].tolist():
+                    expected.pop(minute, None)
             self._compare(expected, self._trends.read(part), waiting)
         return [self._keys.result(), self._trends_check.result()]
 

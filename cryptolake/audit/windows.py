@@ -57,9 +57,15 @@ class WindowsCheck:
         """Add keys of one-minute bars whose window aggregate has not settled yet."""
         self._waiting.append(np.unique(five_minutes_of(self._minutes.of(batch, "minute"))))
 
+    def in_flight(self) -> Ints:
+        """The five minutes that aggregate has not settled yet, sorted."""
+        joined = np.unique(np.concatenate(self._waiting))
+        self._waiting = [joined]
+        return joined
+
     def results(self) -> list[CheckResult]:
         """Compare all parts and close the checks."""
-        waiting = np.unique(np.concatenate(self._waiting))
+        waiting = self.in_flight()
         for part in range(self._bars.parts):
             self._comparison.take(dict(_five_minute_bars(self._bars.read(part))), self._windows.read(part), waiting)
         return self._comparison.results()

@@ -53,8 +53,8 @@ def audit(
     Example: cryptolake audit
     """
     settings = settings_of(context)
+    from cryptolake.audit.console import print_report
     from cryptolake.audit.run import audit as run_audit
-    from cryptolake.audit.run import print_report
 
     raise typer.Exit(print_report(run_audit(settings, ledger)))
 

@@ -21,6 +21,11 @@ class AuditSettings(Section):
         examples: failures shown per check.
         gap_slack_s: how far a missing trade's time may lie outside a recorded disconnect, as clocks differ.
         ledger_live_s: while a collector runs, the last seconds of its venue are still on their way.
+        gap_horizon_s: how long the back-fill may take with a gap before its age is told beside it.
+        batches: batches that do not add up, told of one audit.
+        most_parts: most parts that an audit of the newest puts rows aside in.
+        again_s: time between two looks of `--watch` at what has failed, for which the round reaches back to it.
+        alert_lock_timeout_s: how long to wait while another audit writes its alerts.
     """
 
     rows_per_part: int
@@ -28,6 +33,11 @@ class AuditSettings(Section):
     examples: int
     gap_slack_s: float
     ledger_live_s: float
+    gap_horizon_s: float
+    batches: int
+    most_parts: int
+    again_s: float
+    alert_lock_timeout_s: float
 
 
 class QualitySettings(Section):

@@ -24,7 +24,7 @@ _REASON = re.compile(r"^\| `([a-z_0-9]+)(?::[^`]*)?` \|", re.MULTILINE)
 def audits_reading(frame: Frame) -> Reading:
     """What the audit's parser makes of a frame; a whole frame that is bad is its row 0."""
     into = _judged(frame)
-    assert into.control == (frame.channel == CONTROL)
+    assert bool(into.control) == (frame.channel == CONTROL)
     found: dict[int, Any] = {max(bad.row, 0): BAD for bad in into.bad}
     for kind in KINDS:
         for _, row, *values in getattr(into, kind.table.removeprefix("silver.")):

@@ -16,8 +16,9 @@ from lake_by_hand import MINUTE_US, START_US, HandLake, Row, binance_frame, cand
 from rich.console import Console
 
 from bronze.tables import FRAMES
+from cryptolake.audit.console import print_report
 from cryptolake.audit.result import CheckResult
-from cryptolake.audit.run import audit, print_report
+from cryptolake.audit.run import audit
 from lakehouse.errors import CryptolakeError
 from lakehouse.settings import load_settings
 from silver.tables import CANDLES, FIVE_MINUTE_BARS, GAPS, ONE_MINUTE_BARS, QUARANTINE, SIX_MINUTE_TRENDS, TRADES

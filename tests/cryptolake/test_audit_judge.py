@@ -100,7 +100,7 @@ def test_lines_of_a_dump() -> None:
 
 def test_lost_ids() -> None:
     assert judged(LOST, channel="gap").lost == [("BTCUSDT", 7, 9)]
-    assert judged(LOST, channel="control").control == 1
+    assert judged(LOST, channel="control").control == [0]
     assert why(judged(LOST.replace("9", "6"), channel="gap")) == [(0, "not_a_range")]
 
 
@@ -153,7 +153,7 @@ def test_a_disconnect() -> None:
 
 
 def test_control_frames_go_no_further_whatever_they_hold() -> None:
-    assert judged(b"\xff", channel="control", session_id=None) == Judged(control=1)
+    assert judged(b"\xff", channel="control", session_id=None) == Judged(control=[0])
 
 
 @pytest.mark.parametrize("header", ["venue", "channel", "session_id", "sequence", "received_us", "origin"])

@@ -1,0 +1,303 @@
+"""One version of one table, read by delta-rs: all of it, or what a condition asks for."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError, TableNotFoundError
+
+from lakehouse.conditions import AnyOf, files_to_read, matches
+from lakehouse.errors import CryptolakeError
+from lakehouse.marks import marks_in
+from lakehouse.table_state import local_marks
+
+Columns = Mapping[str, pa.DataType]
+_PIECE_ROWS = 32_768
+_UTC = pa.timestamp("us", tz="UTC")
+
+PLAIN_READER_VERSION = 1  # above it a file's rows are not simply the table's rows (deletion vectors, renamed columns)
+
+
+class PinnedTable:
+    """One version of one table.
+
+    Args:
+        lake_folder: the folder of the tables.
+        name: schema and table.
+
+    Raises:
+        CryptolakeError: the table is not there, cannot be read, or needs a reader that this one is not.
+    """
+
+    def __init__(self, lake_folder: Path, name: str) -> None:
+        self.name = name
+        self._folder = lake_folder / name.replace(".", "/")
+        try:
+            self._table = DeltaTable(str(self._folder))
+            self.version = self._table.version()
+            self.table_id = str(self._table.metadata().id)
+            self._bounds = pa.table(self._table.get_add_actions())
+            self.files = self._paths(self._bounds)
+        except TableNotFoundError:
+            raise no_lake(lake_folder, name) from None
+        except DeltaError as error:
+            raise CryptolakeError(
+                f"The log of {name} cannot be read: {str(error).splitlines()[0]}", "The table is damaged; see the log."
+            ) from None
+        if self._table.protocol().min_reader_version > PLAIN_READER_VERSION:
+            raise CryptolakeError(
+                f"{name} uses table features that the audit does not read (deletion vectors or column mapping)",
+                "Rewrite the table without them.",
+            )
+
+    def mark(self, app_id: str) -> int | None:
+        """The highest version that writes under this app id have left; None when there is none."""
+        return local_marks(self._table).get(app_id)
+
+    def marks_after(self, times: Collection[dt.datetime], app_id: str) -> dict[dt.datetime, int]:
+        """Find for each time the mark that the first commit after it has left.
+
+        Args:
+            times: when what was committed was made.
+            app_id: how the id of the mark begins.
+
+        Returns:
+            the marks by time, of those times whose commit the log still holds.
+        """
+        left: list[tuple[float, int]] = []  # commit time in ms, as the log has it
+        before: Mapping[str, int] = {}
+        for entry in reversed(self._table.history()):
+            marks = marks_in(entry.get("userMetadata")) or before
+            left += [
+                (entry["timestamp"], m)
+                for name, m in marks.items()
+                if name.startswith(app_id) and m != before.get(name)
+            ]
+            before = marks
+        whole = (self._folder / "_delta_log" / f"{0:020d}.json").exists()
+        found = {}
+        for time in times:
+            ms = time.timestamp() * 1000 - 1
+            after = [mark for commit_ms, mark in left if commit_ms >= ms]
+            if after and (whole or left[0][0] < ms):
+                found[time] = after[0]
+        return found
+
+    def rows(self, where: AnyOf | None = None) -> int:
+        """How many rows the files hold in which a row may fulfil one of the conditions; of all files without any."""
+        files = self._bounds if where is None else self._reached(where)
+        counts = files["num_records"]
+        unknown = files.filter(counts.is_null()) if counts.null_count else files.slice(0, 0)
+        return int(pc.sum(counts).as_py() or 0) + sum(map(self._rows_in, self._paths(unknown)))
+
+    def files_above(self, mark: int | None) -> frozenset[str]:
+        """The files whose rows were first written in a version above the mark; all of them when there is no mark.
+
+        Raises:
+            CryptolakeError: the log above the mark has been cleaned.
+        """
+        if mark is None:
+            return frozenset(self.files)
+        above, data_came = set(), False
+        for version in range(mark + 1, self.version + 1):
+            adds = self._actions(version, "add")
+            data_came = data_came or any(add.get("dataChange", True) for add in adds)
+            # Files that only rearrange rows (OPTIMIZE) are above the mark only when newer rows can be among them.
+            above |= {self._path(add["path"]) for add in adds if data_came}
+        return frozenset(file for file in self.files if file in above)
+
+    def changes_above(self, mark: int | None, columns: Columns, batch_bytes: int) -> Iterator[Any]:
+        """Read the rows that versions above the mark wrote or changed, without those that a MERGE copied only.
+
+        Args:
+            mark: the version; None asks for all rows.
+            columns: as for `batches`.
+            batch_bytes: about how large a piece is.
+
+        Raises:
+            CryptolakeError: the log above the mark has been cleaned, or a file is damaged or gone.
+        """
+        for file in self.files if mark is None else self._changed_files(mark):
+            yield from self._file_batches(file, columns, batch_bytes)
+
+    def batches(
+        self,
+        columns: Columns,
+        batch_bytes: int,
+        above: Collection[str] = frozenset(),
+        where: AnyOf | None = None,
+    ) -> Iterator[tuple[bool, Any]]:
+        """Read rows in pieces: large files in parts, small ones together.
+
+        Args:
+            columns: what to read, and the Arrow types to give it; a column that an old file lacks is null.
+            batch_bytes: about how large a piece is.
+            above: files whose rows are told apart from the others, and come after them.
+            where: of the other files only the rows that fulfil one of these conditions (so none, when there is none);
+                files and groups of rows whose bounds say that none of theirs can are not read. Without it, all rows.
+
+        Yields:
+            whether the rows are of those files, and a RecordBatch.
+
+        Raises:
+            CryptolakeError: a file is damaged or gone.
+        """
+        reached = self.files if where is None else self._paths(self._reached(where))
+        for apart in (False, True):
+            files = (file for file in (self.files if apart else reached) if (file in above) == apart)
+            wanted = None if apart else where
+            yield from ((apart, batch) for batch in self._pieces(files, columns, batch_bytes, wanted))
+
+    def newest_first(
+        self, columns: Columns, batch_bytes: int, time: str, before: AnyOf
+    ) -> Iterator[tuple[int, Iterator[Any]]]:
+        """Give for each file, from the one that reaches furthest in a time, the rows that fulfil one of the conditions.
+
+        Args:
+            columns: as for `batches`.
+            batch_bytes: about how large a piece is.
+            time: the column.
+            before: the conditions.
+
+        Yields:
+            how many rows the file has, and those that fulfil one of the conditions.
+        """
+        files = self._reached(before)
+        if "max" in files.schema.names and time in files.schema.field("max").type.names:
+            ends = files["max"].combine_chunks().field(time)
+            files = files.take(pc.array_sort_indices(ends, order="descending", null_placement="at_start"))
+        for path, rows in zip(files["path"].to_pylist(), files["num_records"].to_pylist(), strict=True):
+            yield rows or 0, self._file_batches(self._path(path), columns, batch_bytes, before)
+
+    def _pieces(self, files: Iterable[str], columns: Columns, batch_bytes: int, where: AnyOf | None) -> Iterator[Any]:
+        held: list[Any] = []
+        rows = size = 0
+        for file in files:
+            for batch in self._file_batches(file, columns, batch_bytes, where):
+                held.append(batch)
+                rows, size = rows + batch.num_rows, size + batch.nbytes
+                if rows >= _PIECE_ROWS or size >= batch_bytes:
+                    yield pa.concat_batches(held)
+                    held, rows, size = [], 0, 0
+        if held:
+            yield pa.concat_batches(held)
+
+    def _file_batches(self, file: str, columns: Columns, batch_bytes: int, where: AnyOf | None = None) -> Iterator[Any]:
+        try:
+            with pq.ParquetFile(file, coerce_int96_timestamp_unit="us") as source:
+                asked = {name for all_of in where or () for name, _, _ in all_of}
+                held = [name for name in source.schema_arrow.names if name in columns or name in asked]
+                size = _batch_rows(source.metadata, held, batch_bytes)
+                groups = [
+                    n for n in range(source.metadata.num_row_groups) if _may_hold(source.metadata.row_group(n), where)
+                ]
+                for batch in source.iter_batches(batch_size=size, row_groups=groups, columns=held, use_threads=False):
+                    chosen = batch if where is None else _fulfilling(batch, asked, where)
+                    if chosen.num_rows or where is None:
+                        yield _conformed(chosen, columns)
+        except (OSError, pa.ArrowException) as error:
+            raise self._unreadable(file, error) from None
+
+    def _rows_in(self, file: str) -> int:
+        try:
+            return int(pq.read_metadata(file).num_rows)
+        except (OSError, pa.ArrowException) as error:
+            raise self._unreadable(file, error) from None
+
+    def _reached(self, where: AnyOf) -> Any:
+        return files_to_read(self._bounds, where) if where else self._bounds.slice(0, 0)
+
+    def _paths(self, files: Any) -> tuple[str, ...]:
+        return tuple(sorted(map(self._path, files["path"].to_pylist())))
+
+    def _path(self, path: str) -> str:
+        return str(self._folder / unquote(path))
+
+    def _unreadable(self, file: str, error: Exception) -> CryptolakeError:
+        return CryptolakeError(
+            f"A file of {self.name} cannot be read: {file} ({str(error).splitlines()[0]})",
+            "If it was cleaned away meanwhile, audit again; otherwise the table is damaged.",
+        )
+
+    def _changed_files(self, mark: int) -> Iterator[str]:
+        for version in range(mark + 1, self.version + 1):
+            # A table with a change feed says for a MERGE which rows it changed.
+            told = self._actions(version, "cdc")
+            for action in told or self._actions(version, "add"):
+                if told or action.get("dataChange", True):
+                    yield self._path(action["path"])
+
+    def _actions(self, version: int, kind: str) -> list[dict[str, Any]]:
+        path = self._folder / "_delta_log" / f"{version:020d}.json"
+        try:
+            lines = path.read_text(encoding="utf-8").splitlines()
+        except FileNotFoundError:
+            raise CryptolakeError(
+                f"Version {version} of {self.name} is above its reader's mark and no longer in the log",
+                "Let `cryptolake run --until-idle` catch up, then audit again.",
+            ) from None
+        return [json.loads(line)[kind] for line in lines if line.startswith(f'{{"{kind}"')]
+
+
+def no_lake(lake_folder: Path, name: str) -> CryptolakeError:
+    """The error of a home without tables."""
+    return CryptolakeError(
+        f"There is nothing to audit: no table {name} in {lake_folder}",
+        "Fill the lake first, e.g. with `cryptolake demo` or `cryptolake run --until-idle`.",
+    )
+
+
+def _batch_rows(metadata: Any, columns: list[str], batch_bytes: int) -> int:
+    wanted, size, rows = set(columns), 0, max(1, metadata.num_rows)
+    for group in range(metadata.num_row_groups):
+        chunks = (metadata.row_group(group).column(i) for i in range(metadata.num_columns))
+        size += sum(chunk.total_uncompressed_size for chunk in chunks if chunk.path_in_schema.split(".")[0] in wanted)
+    return int(max(256, min(65_536, batch_bytes * rows // max(1, size))))
+
+
+def _may_hold(group: Any, where: AnyOf | None) -> bool:
+    """Whether the bounds of a group of rows leave open that one of them fulfils one of the conditions on times."""
+    if where is None:
+        return True
+    columns = (group.column(number) for number in range(group.num_columns))
+    found = {column.path_in_schema: column.statistics for column in columns if column.statistics is not None}
+    bounds = {name: (one.min, one.max) for name, one in found.items() if one.has_min_max}
+    return any(all(_may_be(bounds.get(name), sign, value) for name, sign, value in all_of) for all_of in where)
+
+
+def _may_be(bounds: tuple[Any, Any] | None, sign: str, value: Any) -> bool:
+    if bounds is None or not isinstance(value, dt.datetime) or not isinstance(bounds[0], dt.datetime):
+        return True
+    low, high = (bound.replace(tzinfo=bound.tzinfo or dt.UTC) for bound in bounds)
+    tests = {">=": high >= value, "<": low < value, "<=": low <= value, "=": low <= value <= high}
+    return bool(tests.get(sign, True))
+
+
+def _fulfilling(batch: Any, asked: Collection[str], where: AnyOf) -> Any:
+    rows = pa.Table.from_batches([batch])
+    for name in asked:
+        if name not in rows.schema.names:  # a file from before the column was added
+            rows = rows.append_column(name, pa.nulls(len(rows), _UTC))
+        elif pa.types.is_timestamp(rows.schema.field(name).type):
+            rows = rows.set_column(rows.schema.get_field_index(name), name, pc.cast(rows[name], _UTC))
+    return pa.concat_batches(rows.filter(matches(where)).to_batches() or [batch.slice(0, 0)])
+
+
+def _conformed(batch: Any, columns: Columns) -> Any:
+    arrays = []
+    for name, wanted in columns.items():
+        if name not in batch.schema.names:
+            arrays.append(pa.nulls(batch.num_rows, wanted))
+            continue
+        column = batch.column(name)
+        arrays.append(column if column.type == wanted else pc.cast(column, wanted))
+    return pa.RecordBatch.from_arrays(arrays, schema=pa.schema(columns.items()))
