@@ -5,7 +5,7 @@ Prices keep eight decimals; for every digit read silver.
 
 from __future__ import annotations
 
-from gold.tables import MODEL_SCORES, PREDICTIONS
+from gold.tables import ALERTS, MODEL_SCORES, PREDICTIONS
 from lakehouse.view import Shape, View, ViewColumn, as_is, shaped, utc
 from silver.tables import FIVE_MINUTE_BARS, ONE_MINUTE_BARS, PRICES, SIX_MINUTE_TRENDS, TICKERS
 
@@ -103,4 +103,14 @@ SCORES = View(
     ),
 )
 
-VIEWS = (BARS, FIVE_MINUTES, TRENDS, TICKERS_VIEW, PRICES_VIEW, PREDICTIONS_VIEW, SCORES)
+ALERTS_VIEW = View(
+    "gold_bi.alerts",
+    "What was found wrong, from when it was raised until it was right again.",
+    ALERTS,
+    (
+        *as_is("alert_id", "source", "check_name", "severity", "what", "count", "examples", "status"),
+        *utc("raised_at", "last_seen_at", "resolved_at", "window_from", "window_to"),
+    ),
+)
+
+VIEWS = (BARS, FIVE_MINUTES, TRENDS, TICKERS_VIEW, PRICES_VIEW, PREDICTIONS_VIEW, SCORES, ALERTS_VIEW)

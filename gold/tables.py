@@ -1,4 +1,4 @@
-"""The tables of gold that the model's way fills: predictions, and how good they were."""
+"""The tables of gold: predictions, how good they were, and alerts of what was found wrong."""
 
 from __future__ import annotations
 
@@ -86,4 +86,31 @@ MODEL_SCORES = Table(
     append_only=True,
 )
 
-TABLES = (PREDICTIONS, MODEL_SCORES)
+ALERTS = Table(
+    name="gold.alerts",
+    comment="What was found wrong, from when it was raised until it was right again.",
+    schema=StructType(
+        [
+            column("alert_id", StringType(), "names the alert (ULID)"),
+            column("alert_key", StringType(), "source and check: of each, one alert is open at a time"),
+            column("source", StringType(), "who looked: audit"),
+            column("check_name", StringType(), "the check that failed"),
+            column("severity", StringType(), "error: a figure or a row is wrong; warning: it could not be told"),
+            column("what", StringType(), "what should hold"),
+            column("count", LongType(), "how many rows, offsets or minutes broke it when it was last seen to fail"),
+            column("examples", StringType(), "a few of those, a JSON list of texts"),
+            column("window_from", TimestampType(), "start of what was looked at (UTC, us); null for the whole lake"),
+            column("window_to", TimestampType(), "end of what was looked at when it was last seen to fail (UTC, us)"),
+            column("raised_at", TimestampType(), "when it was first seen to fail (UTC, us)"),
+            column("last_seen_at", TimestampType(), "when it was last seen to fail (UTC, us)"),
+            column("status", StringType(), "open or resolved"),
+            column("resolved_at", TimestampType(), "when the check passed again over all of that (UTC, us)"),
+        ]
+    ),
+    key=("alert_id",),
+    writer="audit",
+    properties={"delta.checkpointInterval": "100"},
+    by_owner=False,
+)
+
+TABLES = (PREDICTIONS, MODEL_SCORES, ALERTS)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from cryptolake.audit.report import Report
 from cryptolake.audit.result import CheckResult
 from cryptolake.audit.spans import time_of
+from cryptolake.audit.watch import Round
 
 
 def print_report(report: Report, console: Console | None = None) -> int:
@@ -33,6 +36,33 @@ def print_json(report: Report, console: Console | None = None) -> int:
     console = console or Console()
     console.file.write(json.dumps(document(report), ensure_ascii=False, indent=1) + "\n")
     return exit_code(report)
+
+
+def print_round(done: Round, console: Console) -> None:
+    """Print one round of a watch in a line."""
+    told = done.problem if done.report is None else f"{verdict(done.report)}; {done.report.frames:,} frames"
+    if done.report and done.report.failed:
+        told += ": " + ", ".join(f"{check.name} ({check.failures:,})" for check in done.report.failed)
+    if done.changes:
+        told += "".join(f"; alert raised: {name}" for name in done.changes.raised)
+        told += "".join(f"; alert resolved: {name}" for name in done.changes.resolved)
+        told += f"; {done.changes.open} open" if done.changes.open else ""
+    line = f"{time_of(done.began_us):%Y-%m-%d %H:%M:%S} UTC  {told}; {done.took_s:.1f} s"
+    console.print(Text(line, style="red" if done.failed else ""), soft_wrap=True)
+
+
+def print_round_json(done: Round, console: Console) -> None:
+    """Print one round of a watch as a line of JSON."""
+    alerts = None if done.changes is None else asdict(done.changes)
+    told = {
+        "began_at": time_of(done.began_us).isoformat(),
+        "took_s": round(done.took_s, 3),
+        "problem": done.problem or None,
+        "audit": None if done.report is None else document(done.report),
+        "alerts": alerts,
+    }
+    console.file.write(json.dumps(told, ensure_ascii=False) + "\n")
+    console.file.flush()
 
 
 def exit_code(report: Report) -> int:

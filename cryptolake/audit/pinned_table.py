@@ -248,9 +248,13 @@ class PinnedTable:
         return [json.loads(line)[kind] for line in lines if line.startswith(f'{{"{kind}"')]
 
 
-def no_lake(lake_folder: Path, name: str) -> CryptolakeError:
+class NothingToAudit(CryptolakeError):
+    """The home has no tables yet."""
+
+
+def no_lake(lake_folder: Path, name: str) -> NothingToAudit:
     """The error of a home without tables."""
-    return CryptolakeError(
+    return NothingToAudit(
         f"There is nothing to audit: no table {name} in {lake_folder}",
         "Fill the lake first, e.g. with `cryptolake demo` or `cryptolake run --until-idle`.",
     )

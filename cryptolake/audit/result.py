@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+ERROR, WARNING = "error", "warning"
+
 
 @dataclass(frozen=True)
 class CheckResult:
@@ -18,6 +20,7 @@ class CheckResult:
         examples: a few of those, with their keys.
         note: what else a reader should know, such as how much is in flight.
         promise: what holds when it passed, in a sentence.
+        severity: of an alert of it: error, a figure or a row is wrong; warning, it could not be told.
     """
 
     name: str
@@ -27,6 +30,7 @@ class CheckResult:
     examples: tuple[str, ...] = ()
     note: str = ""
     promise: str = ""
+    severity: str = ERROR
 
 
 class Tally:

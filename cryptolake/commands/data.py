@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from cryptolake.commands.options import brokers, seconds, settings_of
+from cryptolake.commands.options import brokers, moment_us, seconds, settings_of
 from cryptolake.signals import stop_on_signals
+from lakehouse.settings import Settings
+
+if TYPE_CHECKING:
+    from cryptolake.audit.reach import Since
 
 
 class CheckFormat(StrEnum):
@@ -47,16 +51,52 @@ def audit(
         Path | None,
         typer.Option(help="The simulator's ledger, to compare with.", exists=True, dir_okay=False, readable=True),
     ] = None,
+    since: Annotated[
+        int | None,
+        typer.Option(parser=moment_us, help="Only what came since then: 2h, 30m, or a time (UTC).", metavar="WHEN"),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One document of JSON; with --watch a line a round.")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Audit all, then what came since, until Ctrl-C; failures go to gold.alerts.")
+    ] = False,
+    every: Annotated[float | None, typer.Option(parser=seconds, help="Time between rounds of --watch (60).")] = None,
 ) -> None:
     """Prove every table from the one above it, with a second engine.
 
-    Example: cryptolake audit
+    Example: cryptolake audit --since 2h
     """
+    if ledger and (since is not None or watch):
+        raise typer.BadParameter("a ledger is compared with the whole lake: leave out --since and --watch, or --ledger")
+    if every is not None and not watch:
+        raise typer.BadParameter("--every is the time between rounds of --watch")
     settings = settings_of(context)
-    from cryptolake.audit.console import print_report
+    from cryptolake.audit.console import print_json, print_report
+    from cryptolake.audit.reach import Since
     from cryptolake.audit.run import audit as run_audit
 
-    raise typer.Exit(print_report(run_audit(settings, ledger)))
+    scope = None if since is None else Since(since)
+    if watch:
+        _watch_audits(settings, scope, 60.0 if every is None else every, as_json)
+    report = run_audit(settings, ledger, scope)
+    raise typer.Exit(print_json(report) if as_json else print_report(report))
+
+
+def _watch_audits(settings: Settings, since: Since | None, every_s: float, as_json: bool) -> NoReturn:
+    from functools import partial
+    from threading import Event
+
+    from rich.console import Console
+
+    from cryptolake.audit.console import print_round, print_round_json
+    from cryptolake.audit.watch import Watch
+
+    watch, tell = Watch(settings, since), partial(print_round_json if as_json else print_round, console=Console())
+    try:
+        # An audit of a great lake takes minutes: a signal breaks it off, and only commits of alerts are whole.
+        watch.run(every_s, tell, Event())
+    except KeyboardInterrupt:
+        pass
+    raise typer.Exit(0 if watch.clean else 1)
 
 
 def quality(

@@ -26,6 +26,7 @@ class AuditSettings(Section):
         most_parts: most parts that an audit of the newest puts rows aside in.
         again_s: time between two looks of `--watch` at what has failed, for which the round reaches back to it.
         alert_lock_timeout_s: how long to wait while another audit writes its alerts.
+        alert_files_kept: commits of alerts before their files are made one.
     """
 
     rows_per_part: int
@@ -38,6 +39,7 @@ class AuditSettings(Section):
     most_parts: int
     again_s: float
     alert_lock_timeout_s: float
+    alert_files_kept: int
 
 
 class QualitySettings(Section):
