@@ -26,6 +26,7 @@ class GrowingLake(HandLake):
     def __init__(self, home: Path) -> None:
         super().__init__(home)
         self.blocks = 0
+        self.withheld: list[Row] = []  # rows that no commit writes
         self._written: dict[str, int] = dict.fromkeys(TABLES, 0)
 
     def grow(self, *, but: int | None = None) -> None:
@@ -57,15 +58,11 @@ class GrowingLake(HandLake):
             )
         self._append_new(FRAMES)
         for table in REFINED:
-            self._append_new(table, self.refine_mark(table, self._version(FRAMES)))
+            self._append_new(table, self.refine_mark(table, self.version(FRAMES)))
         self._append_new(ONE_MINUTE_BARS)
-        self._append_new(FIVE_MINUTE_BARS, self.windows_mark(self._version(ONE_MINUTE_BARS)))
-        marks = [self.aggregate_mark(table, self._version(table)) for table in (TRADES, CANDLES)]
+        self._append_new(FIVE_MINUTE_BARS, self.windows_mark(self.version(ONE_MINUTE_BARS)))
+        marks = [self.aggregate_mark(table, self.version(table)) for table in (TRADES, CANDLES)]
         self._append_new(SIX_MINUTE_TRENDS, *marks)
-
-    def forget(self, table: Table, row: Row) -> None:
-        """Take a row out before it is committed."""
-        self.rows[table.name].remove(row)
 
     def files(self, table: Table) -> set[Path]:
         return {Path(file) for file in DeltaTable(str(self.path(table))).file_uris()}
@@ -75,8 +72,9 @@ class GrowingLake(HandLake):
         by_time = {"minute", "window_start"} & set(table.columns)
         if by_time:  # aggregate makes them anew, in the order of their keys
             rows.sort(key=lambda row: row[next(iter(by_time))])
-        self.append(table, rows[self._written[table.name] :], *marks)
+        new = rows[self._written[table.name] :]
+        self.append(table, [row for row in new if not any(row is other for other in self.withheld)], *marks)
         self._written[table.name] = len(rows)
 
-    def _version(self, table: Table) -> int:
+    def version(self, table: Table) -> int:
         return DeltaTable(str(self.path(table))).version()
