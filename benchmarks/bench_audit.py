@@ -1,7 +1,8 @@
 """How long the audit takes and how much memory it needs: python benchmarks/bench_audit.py --trades 2000000.
 
-Writes a lake of Binance trades with delta-rs (no Spark), correct to the last digit, then audits it in a process of its
-own and prints seconds (of the clock, and of the processor) and peak resident memory.
+Writes a lake of Binance trades with delta-rs (no Spark), correct to the last digit, then audits all of it, and what
+came with its newest trades, in processes of their own; prints seconds (of the clock, and of the processor) and peak
+resident memory.
 """
 
 from __future__ import annotations
@@ -17,10 +18,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+from deltalake import CommitProperties, DeltaTable, write_deltalake
 from pyspark.sql.pandas.types import to_arrow_schema
 
 from bronze.tables import FRAMES
+from lakehouse.marks import note_of
 from lakehouse.table import Table
 from silver import tables as silver
 
@@ -36,7 +38,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--trades", type=int, default=2_000_000)
     parser.add_argument("--per-minute", type=int, default=40, help="trades a minute and symbol")
-    parser.add_argument("--per-commit", type=int, default=100_000, help="trades a commit, and so a file")
+    parser.add_argument("--per-commit", type=int, default=10_000, help="trades a commit, and so a file")
+    parser.add_argument("--newest", type=int, default=20_000, help="trades that came since, in the second audit")
     parser.add_argument("--home", type=Path, default=None, help="use this folder, and keep it")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as spare:
@@ -44,21 +47,37 @@ def main() -> None:
         started = time.monotonic()
         write_lake(home, given.trades, given.per_minute, given.per_commit)
         print(f"wrote {given.trades:,} trades in {time.monotonic() - started:.0f} s")
-        seconds, cpu_s, peak_mib, code = audit_alone(home)
-        print(f"audited in {seconds:.1f} s, {cpu_s:.1f} cpu-s ({cpu_s / given.trades * 1e6:.1f} us a trade)")
-        print(f"peak {peak_mib:,.0f} MiB")
+        code = measure(home, None, given.trades)
+        per_us = given.per_minute * len(SYMBOLS) / MINUTE_US
+        code |= measure(home, START_US + int((given.trades - given.newest) / per_us), given.newest)
     sys.exit(code)
 
 
-def audit_alone(home: Path) -> tuple[float, float, float, int]:
+def measure(home: Path, since_us: int | None, trades: int) -> int:
+    """Audit once, print what it cost, and give the exit code."""
+    seconds, cpu_s, peak_mib, code = audit_alone(home, since_us)
+    what = "all" if since_us is None else "what came since"
+    print(
+        f"{what}: {seconds:.1f} s, {cpu_s:.1f} cpu-s ({cpu_s / trades * 1e6:.1f} us a trade), peak {peak_mib:,.0f} MiB"
+    )
+    return code
+
+
+def audit_alone(home: Path, since_us: int | None) -> tuple[float, float, float, int]:
     """Audit in a process of its own; give seconds, seconds of processor, peak memory in MiB, and the exit code."""
     program = (
-        "import sys; from pathlib import Path; from lakehouse.settings import load_settings;"
+        "import sys, time; from pathlib import Path; from lakehouse.settings import load_settings;"
         "from cryptolake.audit.run import audit; from cryptolake.audit.console import print_report;"
-        "sys.exit(print_report(audit(load_settings(home=Path(sys.argv[1])), None)))"
+        "from cryptolake.audit.reach import Since;"
+        "since = [Since(int(us)) for us in sys.argv[2:]];"
+        "began = time.process_time(); report = audit(load_settings(home=Path(sys.argv[1])), None, *since);"
+        "code = print_report(report);"
+        "print(f'{time.process_time() - began:.2f} cpu-s without the start of the process');"
+        "sys.exit(code)"
     )
+    arguments = [str(home)] + ([] if since_us is None else [str(since_us)])
     started = time.monotonic()
-    child = os.spawnv(os.P_NOWAIT, sys.executable, [sys.executable, "-c", program, str(home)])  # noqa: S606
+    child = os.spawnv(os.P_NOWAIT, sys.executable, [sys.executable, "-c", program, *arguments])  # noqa: S606
     _, status, usage = os.wait4(child, 0)
     cpu_s = usage.ru_utime + usage.ru_stime
     return time.monotonic() - started, cpu_s, usage.ru_maxrss / 1024, os.waitstatus_to_exitcode(status)
@@ -80,13 +99,13 @@ def write_lake(home: Path, trades: int, per_minute: int, per_commit: int) -> Non
             rows = []
     written += 1
     _append(home, rows, offset)
-    marks = [Transaction(f"silver.trades/refine/{_table_id(home, FRAMES)}", written)]
+    marks = {f"silver.trades/refine/{_table_id(home, FRAMES)}": written}
     _write(home, silver.TRADES, [], marks)
-    _write(home, silver.ONE_MINUTE_BARS, [bar for held in bars.values() for bar in held], [])
-    marks = [Transaction(f"silver.five_minute_bars/aggregate/{_table_id(home, silver.ONE_MINUTE_BARS)}", 1)]
+    _write(home, silver.ONE_MINUTE_BARS, [bar for held in bars.values() for bar in held], {})
+    marks = {f"silver.five_minute_bars/aggregate/{_table_id(home, silver.ONE_MINUTE_BARS)}": 1}
     _write(home, silver.FIVE_MINUTE_BARS, windows, marks)
     sources = (silver.TRADES, silver.CANDLES)
-    marks = [Transaction(f"silver.six_minute_trends/aggregate/{_table_id(home, t)}", written + 1) for t in sources]
+    marks = {f"silver.six_minute_trends/aggregate/{_table_id(home, t)}": written + 1 for t in sources}
     _write(home, silver.SIX_MINUTE_TRENDS, [trend for held in bars.values() for trend in _trends(held)], marks)
 
 
@@ -159,6 +178,7 @@ def _trends(bars: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 
 def _append(home: Path, rows: list[dict[str, Any]], offset: int) -> int:
     frames, trades = [], []
+    ingested = rows[-1]["us"] + 50_000 if rows else 0  # one time a batch, as it is landed
     for number, row in enumerate(rows, offset):
         name, received = row["symbol"].replace("-", ""), row["us"] + 50_000
         price, quantity, ms = _text(row["cents"], 2), _text(row["lots"], 5), row["us"] // 1000
@@ -171,7 +191,7 @@ def _append(home: Path, rows: list[dict[str, Any]], offset: int) -> int:
         shared = {**place, **carried, "venue": "binance", "origin": "stream"}
         frames.append(
             {**shared, "channel": "trade", "key": f"{name.lower()}@trade", "payload": payload.encode()}
-            | {"kafka_time": received, "ingested_at": received}
+            | {"kafka_time": received, "ingested_at": ingested}
         )
         base = row["symbol"].partition("-")[0]
         trades.append(
@@ -179,15 +199,15 @@ def _append(home: Path, rows: list[dict[str, Any]], offset: int) -> int:
             | {"venue_symbol": name, "trade_id": row["trade_id"], "side": "buy" if row["buy"] else "sell"}
             | {"price": price, "quantity": quantity, "event_time": row["us"], "row": 0, "rescued": None}
         )
-    _write(home, FRAMES, frames, [])
-    _write(home, silver.TRADES, trades, [])
+    _write(home, FRAMES, frames, {})
+    _write(home, silver.TRADES, trades, {})
     return offset + len(rows)
 
 
-def _write(home: Path, table: Table, rows: list[dict[str, Any]], marks: list[Transaction]) -> None:
+def _write(home: Path, table: Table, rows: list[dict[str, Any]], marks: dict[str, int]) -> None:
     arrays = []
     for field in _schema(table):
-        values = [row[field.name] for row in rows]
+        values = [row.get(field.name) for row in rows]
         raw = (
             pa.int64()
             if pa.types.is_timestamp(field.type)
@@ -197,7 +217,7 @@ def _write(home: Path, table: Table, rows: list[dict[str, Any]], marks: list[Tra
         )
         arrays.append(pa.array(values, raw or field.type).cast(field.type))
     data = pa.Table.from_arrays(arrays, schema=_schema(table))
-    properties = CommitProperties(app_transactions=marks) if marks else None
+    properties = CommitProperties({"userMetadata": note_of(marks)}) if marks else None
     write_deltalake(_path(home, table), data, mode="append", commit_properties=properties)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -17,6 +18,7 @@ SILVER, QUARANTINE, COPIES, CONTROL, IN_FLIGHT, MISSING, SURPLUS = (
     *("silver", "quarantine", "copies", "control", "in_flight", "missing", "surplus"),
 )
 FIGURES = (ROWS, SILVER, QUARANTINE, COPIES, CONTROL, IN_FLIGHT, MISSING, SURPLUS)
+BatchIds = Callable[[Collection[dt.datetime]], Mapping[dt.datetime, int]]
 _NEXT_OFFSET = frame_of(-1) & -frame_of(-1)  # how far apart the places of two frames are that follow each other
 
 
@@ -97,8 +99,15 @@ class Batches:
         """When the newest of the frames was landed; None when there is none."""
         return max(self._numbers, default=None)
 
-    def check(self) -> tuple[CheckResult, list[BatchAccount]]:
-        """Close the account: the check, and batches that do not add up, the oldest first."""
+    def check(self, ids_of: BatchIds) -> tuple[CheckResult, tuple[BatchAccount, ...]]:
+        """Close the account.
+
+        Args:
+            ids_of: tells the stream's numbers of batches by when they were landed, as far as they are known.
+
+        Returns:
+            the check, and batches that do not add up, the oldest first.
+        """
         tally = Tally(
             "bronze.frames batches",
             "of every batch, rows in = silver + quarantine + copies + control + in flight; none is missing or too many",
@@ -110,9 +119,10 @@ class Batches:
         out = sum(figures[name] for name in (SILVER, QUARANTINE, COPIES, CONTROL, IN_FLIGHT))
         odd = np.flatnonzero((figures[ROWS] != out) | (figures[MISSING] > 0) | (figures[SURPLUS] > 0)).tolist()
         times = list(self._numbers)
-        broken = [
-            self._account(number, times[number]) for number in sorted(odd, key=times.__getitem__)[: self._examples]
-        ]
+        oldest = sorted(odd, key=times.__getitem__)[: self._examples]
+        broken = tuple(self._account(number, times[number]) for number in oldest)
+        ids = ids_of([batch.ingested_at for batch in broken]) if broken else {}
+        broken = tuple(replace(batch, batch_id=ids.get(batch.ingested_at)) for batch in broken)
         tally.fail(len(odd), map(str, broken))
         tally.note("rows in", int(figures[ROWS].sum()))
         return tally.result(), broken

@@ -150,7 +150,7 @@ class BronzePass:
         if self._since is None:
             return OffsetsBefore()
         begun = {self._topic_of[stream] for stream, offset in first.items() if not offset}
-        limits = max(self.frames, self._limits.rows_per_part), self._limits.batch_bytes
+        limits = self.frames + self._limits.rows_per_part, self._limits.batch_bytes
         return offsets_before(self._table, self._since, self._places, first, begun, limits)
 
     def _topic_check(self, accepted: Iterable[str], before: OffsetsBefore) -> CheckResult:

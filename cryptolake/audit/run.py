@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
 from cryptolake.audit.accounting import Accounting, check_quarantine
-from cryptolake.audit.batches import BatchAccount
 from cryptolake.audit.bronze_pass import BronzePass
 from cryptolake.audit.kinds import KINDS, TIME, TRADES
 from cryptolake.audit.ledger import Ledger
@@ -93,7 +91,7 @@ class _Run:
         )
         checks = bronze.offset_checks(settings.kafka.accept_recreated_topics)
         checks += self._accounts(truth)
-        balance, batches = bronze.batches.check()
+        balance, batches = bronze.batches.check(self._snapshot.batch_ids)
         checks += [balance, bronze.raw_bytes.result(), silver.naming.result()]
         checks += silver.gap_results(bronze.lost) + silver.trend_results()
         if truth:
@@ -103,7 +101,7 @@ class _Run:
             pinned_us=self._snapshot.pinned_us,
             since=self._since,
             versions=self._snapshot.versions(),
-            batches=tuple(self._numbered(batches)),
+            batches=batches,
             resume=self._resume(),
         )
 
@@ -157,12 +155,6 @@ class _Run:
         note = f"{bronze.control:,} control; {bronze.frames_in_flight:,} in flight; versions {versions}"
         promise = "every frame that came is read anew" if self._since else "every frame is read anew"
         return CheckResult("bronze.frames read", True, bronze.frames, 0, (), note, promise)
-
-    def _numbered(self, batches: list[BatchAccount]) -> list[BatchAccount]:
-        if not batches:
-            return []
-        ids = self._snapshot.batch_ids([batch.ingested_at for batch in batches])
-        return [replace(batch, batch_id=ids.get(batch.ingested_at)) for batch in batches]
 
     def _resume(self) -> Since:
         """From when on the next audit has to look so that, together, nothing is left out."""

@@ -86,7 +86,7 @@ class SilverPass:
         self._reach = reach
         self._places = places
         self._floor = floor
-        self._most_before = max(limits.rows_per_part, 1)
+        self._most_before = limits.rows_per_part  # and as many as came
         for kind in KINDS:
             self._read(kind, snapshot.of(kind))
         self._read_bars()
@@ -136,6 +136,7 @@ class SilverPass:
             if kind is SYMBOLS:  # what conf says is in no frame
                 batch = batch.filter(pc.not_equal(batch.column("source"), "conf"))
             if kind is TRADES:
+                self._most_before += batch.num_rows
                 self.id_gaps.add_trades(batch, self._came(batch))
                 self.bars.add_trades(batch if waits else self._of_minutes(batch, kind.time), waits)
             elif kind is CANDLES:

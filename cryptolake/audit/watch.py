@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -73,7 +74,7 @@ class Watch:
             done = self.round()
             self.clean = self.clean and not done.failed
             tell(done)
-            turn = max(turn + 1, int((time.monotonic() - begin) // every_s))  # a round that took too long skips some
+            turn = max(turn + 1, math.ceil((time.monotonic() - begin) / every_s))  # a long round skips some
 
     def round(self) -> Round:
         """Audit once, and bring the alerts in step with it."""

@@ -56,7 +56,7 @@ class GrowingLake(HandLake):
                 mode="ignore",
                 configuration=dict(table.properties) or None,
             )
-        self._append_new(FRAMES)
+        self._append_new(FRAMES, (f"{FRAMES.name}/land/a-checkpoint", self.blocks))
         for table in REFINED:
             self._append_new(table, self.refine_mark(table, self.version(FRAMES)))
         self._append_new(ONE_MINUTE_BARS)

@@ -197,11 +197,11 @@ class HandLake:
         self.rows[CANDLES.name] += made
         return made
 
-    def gap(self, from_us: int, to_us: int, venue: str = "coincap-bitso", name: str = "") -> Row:
+    def gap(self, from_us: int, to_us: int, venue: str = "coincap-bitso", name: str = "", **given: Any) -> Row:
         marker = {"kind": "disconnect", "from_time_us": from_us, "to_time_us": to_us, "reason": "cut"}
         if name:
             marker["symbol"] = name
-        frame = self.frame(json.dumps(marker), venue=venue, channel="gap")
+        frame = self.frame(json.dumps(marker), venue=venue, channel="gap", **given)
         gap = {
             **_from_frame(frame, GAPS, 0),
             "symbol": f"{name[:-4]}-{name[-4:]}" if name else "*",

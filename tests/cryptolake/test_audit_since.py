@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from decimal import Decimal
 from io import StringIO
 from pathlib import Path
@@ -422,3 +423,59 @@ def test_one_document_of_json(lake: GrowingLake) -> None:
     assert (batch["rows"], batch["silver"], batch["missing"]) == (PER_BLOCK + PER_BLOCK // 3 + 1, 79, 1)
     assert batch["ingested_at"] == "2024-08-09T00:15:10+00:00"
     assert {"topic_id": "id-of-binance.trade", "partition": 0, "from": 42, "to": 62} in batch["offsets"]
+
+
+def test_a_batch_that_does_not_add_up_is_told_by_its_number(tmp_path: Path) -> None:
+    lake = GrowingLake(tmp_path / "home")
+    for block in range(3):
+        lake.grow()
+        now = datetime.now(UTC)
+        for frame in lake.frames:
+            if frame["received_at"] == time_of(landed_us(block)):
+                frame["ingested_at"] = now
+        if block == 1:
+            lake.withheld += [trade_of(lake, 3), trade_of(lake, 4)]
+            lake.trades.append(dict(trade_of(lake, 5)))
+        lake.commit()
+    report = audit(load_settings(home=lake.home))
+    (batch,) = report.batches
+    assert batch.batch_id == 2
+    figures = {name: rows for name, rows in batch.figures.items() if rows}
+    assert figures == {"rows": 81, "silver": 79, "quarantine": 1, "missing": 2, "surplus": 1}
+    (example,) = by_name(report)["bronze.frames batches"].examples
+    assert "(batch id 2), topic id id-of-binance.trade, partition 0, offsets 21 to 41" in example
+    assert example.endswith("81 rows, 79 silver, 1 quarantine, 2 missing, 1 surplus")
+
+
+def test_copies_control_frames_and_what_is_in_flight_are_accounted(lake: GrowingLake) -> None:
+    lake.grow()
+    received = landed_us(2)
+    lake.frame(lake.frames[0]["payload"], received_us=received)
+    lake.frame("[]", key="BTCUSDT", received_us=received)  # no row
+    lake.frame("pong", channel="control", received_us=received)
+    lake.commit()
+    assert by_name(newest(lake))["bronze.frames batches"].note == "83 rows in"
+    lake.grow()
+    lake.withheld += lake.trades[lake._written[TRADES.name] :]  # noqa: SLF001
+    lake.refine_mark = lambda table, version: (f"{table.name}/refine/{lake.table_id(FRAMES)}", 3)  # type: ignore[method-assign]
+    lake.commit()
+    report = audit(load_settings(home=lake.home))
+    assert "bronze.frames batches" not in failed(report)
+    assert "80 in flight" in by_name(report)["silver.trades complete"].note
+
+
+def test_a_partition_that_was_quiet_for_long_is_joined_or_named(
+    lake: GrowingLake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake.gap(START_US, START_US + 1, received_us=landed_us(2))
+    for _ in range(2):
+        lake.grow()
+        lake.commit()
+    lake.grow()
+    lake.gap(START_US + 2, START_US + 3, received_us=landed_us(4))
+    lake.commit()
+    offsets = by_name(newest(lake))["bronze.frames offsets"]
+    assert (offsets.passed, offsets.note) == (True, "")
+    monkeypatch.setenv("CRYPTOLAKE__AUDIT__ROWS_PER_PART", "50")
+    offsets = by_name(newest(lake))["bronze.frames offsets"]
+    assert (offsets.passed, offsets.note) == (True, "1 partitions not joined onto the offsets before")
