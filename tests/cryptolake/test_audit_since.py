@@ -479,3 +479,14 @@ def test_a_partition_that_was_quiet_for_long_is_joined_or_named(
     monkeypatch.setenv("CRYPTOLAKE__AUDIT__ROWS_PER_PART", "50")
     offsets = by_name(newest(lake))["bronze.frames offsets"]
     assert (offsets.passed, offsets.note) == (True, "1 partitions not joined onto the offsets before")
+
+
+def test_the_ids_of_a_gap_closed_since_may_have_come_long_before(lake: GrowingLake) -> None:
+    lake.grow()
+    for first, last in ((1005, 1010), (500, 505)):
+        gap = lake.id_gap(first, last, "closed")
+        gap["detected_at"], gap["closed_at"] = time_of(landed_us(0)), time_of(landed_us(2) + 1)
+    lake.commit()
+    report = newest(lake)
+    assert failed(report) == {"silver.gaps closed ids": "BTC-USDT 500 to 505: closed, but 500 to 505 are missing"}
+    assert by_name(report)["silver.gaps closed ids"].counted == 2
