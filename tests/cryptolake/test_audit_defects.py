@@ -173,7 +173,7 @@ def test_a_lost_trade(lake: HandLake) -> None:
     gone = lake.trades.pop(40)
     lake.aggregate()
     found = failed(lake)
-    assert list(found) == ["silver.trades complete"]
+    assert list(found) == ["silver.trades complete", "bronze.frames batches"]
     assert gone["trade_key"] in found["silver.trades complete"]
     assert "lost" in found["silver.trades complete"]
 
@@ -182,7 +182,7 @@ def test_a_lost_candle_and_a_lost_gap(lake: HandLake) -> None:
     lake.rows[CANDLES.name].pop()
     lake.rows[GAPS.name].clear()
     lake.aggregate()
-    assert list(failed(lake)) == ["silver.candles complete", "silver.gaps complete"]
+    assert list(failed(lake)) == ["silver.candles complete", "silver.gaps complete", "bronze.frames batches"]
 
 
 @pytest.mark.parametrize(
@@ -526,7 +526,7 @@ def test_a_rest_body_is_judged_row_by_row(lake: HandLake) -> None:
     again.rows = lake.rows
     again.rows[QUARANTINE.name].pop()
     again.quarantine(frame, "wrong_type:price")  # the whole frame is not that row
-    assert {"silver.quarantine complete", "silver.quarantine sources"} == set(failed(again))
+    assert {"silver.quarantine complete", "silver.quarantine sources", "bronze.frames batches"} == set(failed(again))
 
 
 def test_a_damaged_and_a_missing_file_are_named(lake: HandLake) -> None:
@@ -616,7 +616,7 @@ def test_a_dump_is_accounted_line_by_line(lake: HandLake) -> None:
     lake.trades.pop()
     lake.aggregate()
     lake.home = lake.home.with_name("other")
-    assert set(failed(lake)) == {"silver.quarantine complete", "silver.trades complete"}
+    assert set(failed(lake)) == {"silver.quarantine complete", "silver.trades complete", "bronze.frames batches"}
 
 
 def test_the_order_of_bybit_within_a_millisecond(lake: HandLake) -> None:
