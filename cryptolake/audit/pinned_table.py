@@ -15,14 +15,13 @@ import pyarrow.parquet as pq
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
-from lakehouse.conditions import AnyOf, files_to_read, matches
+from cryptolake.audit.parquet_rows import Columns, rows_of_file
+from lakehouse.conditions import AnyOf, files_to_read
 from lakehouse.errors import CryptolakeError
 from lakehouse.marks import marks_in
 from lakehouse.table_state import local_marks
 
-Columns = Mapping[str, pa.DataType]
 _PIECE_ROWS = 32_768
-_UTC = pa.timestamp("us", tz="UTC")
 
 PLAIN_READER_VERSION = 1  # above it a file's rows are not simply the table's rows (deletion vectors, renamed columns)
 
@@ -193,17 +192,7 @@ class PinnedTable:
 
     def _file_batches(self, file: str, columns: Columns, batch_bytes: int, where: AnyOf | None = None) -> Iterator[Any]:
         try:
-            with pq.ParquetFile(file, coerce_int96_timestamp_unit="us") as source:
-                asked = {name for all_of in where or () for name, _, _ in all_of}
-                held = [name for name in source.schema_arrow.names if name in columns or name in asked]
-                size = _batch_rows(source.metadata, held, batch_bytes)
-                groups = [
-                    n for n in range(source.metadata.num_row_groups) if _may_hold(source.metadata.row_group(n), where)
-                ]
-                for batch in source.iter_batches(batch_size=size, row_groups=groups, columns=held, use_threads=False):
-                    chosen = batch if where is None else _fulfilling(batch, asked, where)
-                    if chosen.num_rows or where is None:
-                        yield _conformed(chosen, columns)
+            yield from rows_of_file(file, columns, batch_bytes, where)
         except (OSError, pa.ArrowException) as error:
             raise self._unreadable(file, error) from None
 
@@ -258,50 +247,3 @@ def no_lake(lake_folder: Path, name: str) -> NothingToAudit:
         f"There is nothing to audit: no table {name} in {lake_folder}",
         "Fill the lake first, e.g. with `cryptolake demo` or `cryptolake run --until-idle`.",
     )
-
-
-def _batch_rows(metadata: Any, columns: list[str], batch_bytes: int) -> int:
-    wanted, size, rows = set(columns), 0, max(1, metadata.num_rows)
-    for group in range(metadata.num_row_groups):
-        chunks = (metadata.row_group(group).column(i) for i in range(metadata.num_columns))
-        size += sum(chunk.total_uncompressed_size for chunk in chunks if chunk.path_in_schema.split(".")[0] in wanted)
-    return int(max(256, min(65_536, batch_bytes * rows // max(1, size))))
-
-
-def _may_hold(group: Any, where: AnyOf | None) -> bool:
-    """Whether the bounds of a group of rows leave open that one of them fulfils one of the conditions on times."""
-    if where is None:
-        return True
-    columns = (group.column(number) for number in range(group.num_columns))
-    found = {column.path_in_schema: column.statistics for column in columns if column.statistics is not None}
-    bounds = {name: (one.min, one.max) for name, one in found.items() if one.has_min_max}
-    return any(all(_may_be(bounds.get(name), sign, value) for name, sign, value in all_of) for all_of in where)
-
-
-def _may_be(bounds: tuple[Any, Any] | None, sign: str, value: Any) -> bool:
-    if bounds is None or not isinstance(value, dt.datetime) or not isinstance(bounds[0], dt.datetime):
-        return True
-    low, high = (bound.replace(tzinfo=bound.tzinfo or dt.UTC) for bound in bounds)
-    tests = {">=": high >= value, "<": low < value, "<=": low <= value, "=": low <= value <= high}
-    return bool(tests.get(sign, True))
-
-
-def _fulfilling(batch: Any, asked: Collection[str], where: AnyOf) -> Any:
-    rows = pa.Table.from_batches([batch])
-    for name in asked:
-        if name not in rows.schema.names:  # a file from before the column was added
-            rows = rows.append_column(name, pa.nulls(len(rows), _UTC))
-        elif pa.types.is_timestamp(rows.schema.field(name).type):
-            rows = rows.set_column(rows.schema.get_field_index(name), name, pc.cast(rows[name], _UTC))
-    return pa.concat_batches(rows.filter(matches(where)).to_batches() or [batch.slice(0, 0)])
-
-
-def _conformed(batch: Any, columns: Columns) -> Any:
-    arrays = []
-    for name, wanted in columns.items():
-        if name not in batch.schema.names:
-            arrays.append(pa.nulls(batch.num_rows, wanted))
-            continue
-        column = batch.column(name)
-        arrays.append(column if column.type == wanted else pc.cast(column, wanted))
-    return pa.RecordBatch.from_arrays(arrays, schema=pa.schema(columns.items()))

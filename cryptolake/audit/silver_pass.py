@@ -17,7 +17,8 @@ from cryptolake.audit.id_ranges import Range
 from cryptolake.audit.kinds import CANDLES, GAPS, KINDS, PLACE_COLUMNS, PRICES, SYMBOLS, TICKERS, TIME, TRADES, Kind
 from cryptolake.audit.minutes import Minutes
 from cryptolake.audit.naming import NamingCheck
-from cryptolake.audit.pinned_table import Columns, PinnedTable
+from cryptolake.audit.parquet_rows import Columns
+from cryptolake.audit.pinned_table import PinnedTable
 from cryptolake.audit.places import Bools, Floor, Places
 from cryptolake.audit.reach import Reach
 from cryptolake.audit.result import CheckResult

@@ -11,7 +11,8 @@ from typing import Any
 
 from bronze.tables import FRAMES
 from cryptolake.audit.kinds import KINDS, Kind
-from cryptolake.audit.pinned_table import Columns, PinnedTable
+from cryptolake.audit.parquet_rows import Columns
+from cryptolake.audit.pinned_table import PinnedTable
 from lakehouse.errors import CryptolakeError
 from lakehouse.settings import Settings
 from silver.tables import (
