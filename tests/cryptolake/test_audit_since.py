@@ -236,7 +236,7 @@ def test_a_copy_of_what_came_before_is_a_copy(lake: GrowingLake) -> None:
     """Also one whose time differs by more than a second: ids are looked for in all of silver before one is lost."""
     lake.grow()
     received = landed_us(lake.blocks - 1)
-    for number, off_us in ((5, 0), (6, 7_000_000)):
+    for number, off_us in ((5, 0), (40, 70_000_000)):
         first = next(t for t in lake.trades if t["trade_id"] == 1000 + number)
         us = START_US + number * 5_000_000 + off_us
         lake.frame(binance_frame(1000 + number, f"{first['price']:f}", "0.25", us), received_us=received)
@@ -490,3 +490,15 @@ def test_the_ids_of_a_gap_closed_since_may_have_come_long_before(lake: GrowingLa
     report = newest(lake)
     assert failed(report) == {"silver.gaps closed ids": "BTC-USDT 500 to 505: closed, but 500 to 505 are missing"}
     assert by_name(report)["silver.gaps closed ids"].counted == 2
+
+
+def test_neighbours_in_partitions_of_which_nothing_came_are_not_held_against_bronze(lake: GrowingLake) -> None:
+    first = next(trade for trade in lake.trades if trade["trade_id"] == 1000 + PER_BLOCK)
+    text = binance_frame(1000 + PER_BLOCK, f"{first['price']:f}", "0.25", START_US + BLOCK_US)
+    lake.frame(text, received_us=landed_us(2))
+    lake.commit()
+    report = audit(load_settings(home=lake.home), since=Since(landed_us(2)))
+    assert failed(report) == {}
+    assert by_name(report)["silver.trades complete"].note == "1 further copies"
+    assert by_name(report)["silver.trades keys"].counted > by_name(report)["silver.trades sources"].counted == 0
+    assert by_name(report)["silver.one_minute_bars values"].counted == 2  # of both venues, in the minute of the copy
