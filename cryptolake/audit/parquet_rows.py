@@ -36,7 +36,7 @@ def rows_of_file(path: str, columns: Columns, batch_bytes: int, where: AnyOf | N
         held = [name for name in source.schema_arrow.names if name in columns or name in asked]
         size = _batch_rows(source.metadata, held, batch_bytes)
         groups = range(source.metadata.num_row_groups)
-        wanted = [number for number in groups if _may_hold(source.metadata.row_group(number), where)]
+        wanted = [number for number in groups if _may_hold(source.metadata.row_group(number), asked, where)]
         for batch in source.iter_batches(batch_size=size, row_groups=wanted, columns=held, use_threads=False):
             chosen = batch if where is None else _fulfilling(batch, asked, where)
             if chosen.num_rows or where is None:
@@ -51,13 +51,13 @@ def _batch_rows(metadata: Any, columns: list[str], batch_bytes: int) -> int:
     return int(max(256, min(65_536, batch_bytes * rows // max(1, size))))
 
 
-def _may_hold(group: Any, where: AnyOf | None) -> bool:
+def _may_hold(group: Any, asked: Collection[str], where: AnyOf | None) -> bool:
     """Whether the bounds of a group of rows leave open that one of them fulfils one of the conditions on times."""
     if where is None:
         return True
     columns = (group.column(number) for number in range(group.num_columns))
-    found = {column.path_in_schema: column.statistics for column in columns if column.statistics is not None}
-    bounds = {name: (one.min, one.max) for name, one in found.items() if one.has_min_max}
+    found = {column.path_in_schema: column.statistics for column in columns if column.path_in_schema in asked}
+    bounds = {name: (one.min, one.max) for name, one in found.items() if one is not None and one.has_min_max}
     return any(all(_may_be(bounds.get(name), sign, value) for name, sign, value in all_of) for all_of in where)
 
 
