@@ -10,9 +10,9 @@ from pathlib import Path
 from deltalake import DeltaTable
 
 from cryptolake.waiting import wait_until
-from lakehouse.arrow import contract_schema
 from lakehouse.errors import LakeLockedError
 from lakehouse.home import lake_folder
+from lakehouse.local_tables import create
 from lakehouse.settings import Settings
 from lakehouse.table import Table
 
@@ -31,14 +31,7 @@ def kept_table(settings: Settings, table: Table, timeout_s: float) -> Iterator[D
     """
     folder = lake_folder(settings) / table.name.replace(".", "/")
     with _one_writer(folder, timeout_s):
-        if not DeltaTable.is_deltatable(str(folder)):
-            DeltaTable.create(
-                str(folder),
-                contract_schema(table),
-                mode="ignore",
-                description=table.comment,
-                configuration=dict(table.properties),
-            )
+        create(folder, table)
         yield DeltaTable(str(folder))
 
 
