@@ -30,10 +30,10 @@ _ANY_TIME = datetime.min.replace(tzinfo=UTC)
 
 
 def local_marks(table: RustDeltaTable) -> Marks:
-    """The marks in the newest commit that has any, of the version of the table that is loaded.
+    """The marks in the newest commit that has any.
 
     Args:
-        table: loaded by delta-rs.
+        table: loaded by delta-rs; its history begins at the newest commit, whatever version is loaded.
     """
     for limit in (1, _COMMITS_READ, None):
         marks = newest_marks(commit.get("userMetadata") for commit in table.history(limit))

@@ -51,12 +51,14 @@ class Batches:
 
     Args:
         places: numbers of places.
-        examples: how many batches that do not add up are told.
+        examples: failures shown of the check.
+        most: how many batches that do not add up are told beside it.
     """
 
-    def __init__(self, places: Places, examples: int) -> None:
+    def __init__(self, places: Places, examples: int, most: int) -> None:
         self._places = places
         self._examples = examples
+        self._most = most
         self._numbers: dict[int, int] = {}
         self._figures = {name: np.zeros(0, dtype=np.int64) for name in FIGURES}
         # Places of the first and the last frame of each run of one batch's offsets, and the batch's number.
@@ -119,7 +121,7 @@ class Batches:
         out = sum(figures[name] for name in (SILVER, QUARANTINE, COPIES, CONTROL, IN_FLIGHT))
         odd = np.flatnonzero((figures[ROWS] != out) | (figures[MISSING] > 0) | (figures[SURPLUS] > 0)).tolist()
         times = list(self._numbers)
-        oldest = sorted(odd, key=times.__getitem__)[: self._examples]
+        oldest = sorted(odd, key=times.__getitem__)[: self._most]
         broken = tuple(self._account(number, times[number]) for number in oldest)
         ids = ids_of([batch.ingested_at for batch in broken]) if broken else {}
         broken = tuple(replace(batch, batch_id=ids.get(batch.ingested_at)) for batch in broken)

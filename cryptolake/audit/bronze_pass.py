@@ -86,7 +86,7 @@ class BronzePass:
     ) -> None:
         self.spills = {kind: Spill(folder, f"bronze.{kind.table}", kind.expected_schema, parts) for kind in KINDS}
         self.touched = Touched() if since else None
-        self.batches = Batches(places, limits.batches)
+        self.batches = Batches(places, limits.examples, limits.batches)
         self._names = names
         self.heard = Heard()
         self.lost: list[Lost] = []

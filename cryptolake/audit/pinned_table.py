@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -18,8 +19,7 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 from cryptolake.audit.parquet_rows import Columns, rows_of_file
 from lakehouse.conditions import AnyOf, files_to_read
 from lakehouse.errors import CryptolakeError
-from lakehouse.marks import marks_in
-from lakehouse.table_state import local_marks
+from lakehouse.marks import Marks, marks_in, newest_marks
 
 _PIECE_ROWS = 32_768
 
@@ -59,8 +59,21 @@ class PinnedTable:
             )
 
     def mark(self, app_id: str) -> int | None:
-        """The highest version that writes under this app id have left; None when there is none."""
-        return local_marks(self._table).get(app_id)
+        """The highest version that writes under this app id had left by this version; None when there is none."""
+        return self._marks.get(app_id)
+
+    @cached_property
+    def _marks(self) -> Marks:
+        # Not by delta-rs's history: it begins at the newest commit, whatever version is loaded, and so tells of marks
+        # that came after this version.
+        for version in range(self.version, -1, -1):
+            try:
+                notes = [info.get("userMetadata") for info in self._commit(version, "commitInfo")]
+            except FileNotFoundError:
+                break
+            if (marks := newest_marks(notes)) is not None:
+                return marks
+        return {}
 
     def marks_after(self, times: Collection[dt.datetime], app_id: str) -> dict[dt.datetime, int]:
         """Find for each time the mark that the first commit after it has left.
@@ -226,14 +239,17 @@ class PinnedTable:
                     yield self._path(action["path"])
 
     def _actions(self, version: int, kind: str) -> list[dict[str, Any]]:
-        path = self._folder / "_delta_log" / f"{version:020d}.json"
         try:
-            lines = path.read_text(encoding="utf-8").splitlines()
+            return self._commit(version, kind)
         except FileNotFoundError:
             raise CryptolakeError(
                 f"Version {version} of {self.name} is above its reader's mark and no longer in the log",
                 "Let `cryptolake run --until-idle` catch up, then audit again.",
             ) from None
+
+    def _commit(self, version: int, kind: str) -> list[dict[str, Any]]:
+        path = self._folder / "_delta_log" / f"{version:020d}.json"
+        lines = path.read_text(encoding="utf-8").splitlines()
         return [json.loads(line)[kind] for line in lines if line.startswith(f'{{"{kind}"')]
 
 

@@ -17,6 +17,7 @@ from rich.console import Console
 
 from bronze.tables import FRAMES
 from cryptolake.audit.console import print_json, print_report
+from cryptolake.audit.pinned_table import PinnedTable
 from cryptolake.audit.reach import Since
 from cryptolake.audit.report import Report
 from cryptolake.audit.result import CheckResult
@@ -502,3 +503,14 @@ def test_neighbours_in_partitions_of_which_nothing_came_are_not_held_against_bro
     assert by_name(report)["silver.trades complete"].note == "1 further copies"
     assert by_name(report)["silver.trades keys"].counted > by_name(report)["silver.trades sources"].counted == 0
     assert by_name(report)["silver.one_minute_bars values"].counted == 2  # of both venues, in the minute of the copy
+
+
+def test_marks_are_those_of_the_version_that_was_pinned(lake: GrowingLake) -> None:
+    """Not of the newest, which would call rows consumed that the pinned version of the table below has not got."""
+    pinned = PinnedTable(lake.home / "lake", TRADES.name)
+    app_id, _ = lake.refine_mark(TRADES, 0)
+    lake.grow()
+    lake.commit()
+    assert pinned.mark(app_id) == 2
+    assert PinnedTable(lake.home / "lake", TRADES.name).mark(app_id) == 3
+    assert pinned.mark("nobody") is None

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -194,6 +195,23 @@ def test_rounds_go_on_until_they_are_stopped(lake: GrowingLake) -> None:
     watch.run(0.05, tell, stop)
     assert [done.failed for done in told] == [False, True, True]
     assert not watch.clean
+
+
+def test_beside_a_writer_nothing_fails_and_nothing_is_left_out(lake: GrowingLake) -> None:
+    """Rounds pin the tables at any moment between two commits of a block."""
+    watch, frames, rounds = Watch(settings_of(lake)), len(lake.frames), 0
+    with ThreadPoolExecutor(1) as pool:
+        writing = pool.submit(lambda: [(lake.grow(), lake.commit()) for _ in range(6)])
+        while not writing.done() or rounds == 0:
+            done, rounds = watch.round(), rounds + 1
+            assert done.report is not None, done.problem
+            assert [f"{check.name}: {check.examples}" for check in done.report.failed] == []
+        writing.result()
+    assert len(lake.frames) == 7 * frames
+    print(f"{rounds} rounds beside 6 blocks")
+    lake.grow()
+    lose_a_trade(lake)
+    assert watch.round().failed  # that of the last block, and so of any
 
 
 def test_two_audits_do_not_write_alerts_at_once(lake: GrowingLake) -> None:
