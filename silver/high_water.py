@@ -41,7 +41,7 @@ _SPANS = f"""
 
 
 _COPIES = """
-    SELECT venue, symbol, trade_key, price, quantity, side FROM {rows} AS stored
+    SELECT * FROM {rows} AS stored
     WHERE (venue, symbol, trade_key) IN (SELECT venue, symbol, trade_key FROM {batch})
 """
 
@@ -136,7 +136,7 @@ class HighWater:
         return lake.read_where(TRADES, _conditions(ranges)) if ranges else None
 
     def copies_of(self, lake: Lake, spans: Iterable[Span], trades: pa.Table) -> pa.Table | None:
-        """Read of the stored trades those that share a key with one in memory: key, price, quantity and side.
+        """Read of the stored trades those that share a key with one in memory.
 
         One old trade among new ones makes the numbers between them a condition that holds for half the table.
         """

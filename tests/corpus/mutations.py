@@ -68,7 +68,7 @@ def frames(sources: tuple[Source, ...] = tuple(SOURCES.values())) -> st.SearchSt
 @st.composite
 def damaged(draw: st.DrawFn, source: Source) -> Frame:
     """A good frame of a source with up to three damages."""
-    frame = good_frame(source, draw(st.integers(1, 10**6)), draw(st.integers(0, len(source.bodies) - 1)))
+    frame = good_frame(source, draw(st.integers(1, 10**6 - 1)), draw(st.integers(0, len(source.bodies) - 1)))
     text = frame.payload.decode()
     for _ in range(draw(st.integers(0, 3))):
         text = draw(st.sampled_from(_DAMAGES))(draw, text)

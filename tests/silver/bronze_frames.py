@@ -7,9 +7,11 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 
+import pyarrow as pa
 from pyspark.sql import DataFrame
 
 from bronze.tables import FRAMES
+from lakehouse.arrow import frame_of
 from lakehouse.lake import Lake
 from silver.refine import Refine, Refined
 from silver.rows import Frame
@@ -63,9 +65,10 @@ class Bronze:
     def versions(self) -> list[int]:
         return [self.lake.version(table) for table in WRITTEN]
 
-    def rows(self, frame: DataFrame | None, *columns: str) -> list[tuple[Any, ...]]:
+    def rows(self, frame: DataFrame | pa.Table | None, *columns: str) -> list[tuple[Any, ...]]:
         assert frame is not None
-        return sorted(tuple(row) for row in frame.select(*columns).collect())
+        rows = frame_of(self.lake.spark, frame) if isinstance(frame, pa.Table) else frame
+        return sorted(tuple(row) for row in rows.select(*columns).collect())
 
     def trades(self, *columns: str) -> list[tuple[Any, ...]]:
         return self.rows(self.lake.read(TRADES), *columns)
