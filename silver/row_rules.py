@@ -11,7 +11,8 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as f
 from pyspark.sql.types import DataType
 
-from silver.rules import (
+from silver.rule_kinds import (
+    Absent,
     Bound,
     Derived,
     Digits,
@@ -22,11 +23,12 @@ from silver.rules import (
     Range,
     Required,
     RowRule,
-    TableRules,
     UsBetween,
     UsPast,
     ValueRule,
+    Where,
 )
+from silver.rules import TableRules
 
 BROKEN_RULES = "broken_rules"
 _GREATEST = Decimal(10**18 - 1)  # what a product counts as that is too great for its DECIMAL(38,20)
@@ -56,13 +58,13 @@ def with_broken_rules(frame: DataFrame, rules: TableRules) -> DataFrame:
 
 
 def kept(rules: Iterable[ValueRule], derived: Mapping[str, Column]) -> Column:
-    """Say whether a row keeps all of some rules; never null, and a null in a column breaks only `required`.
+    """Say whether a row keeps all of some rules that are of it; never null, and a null breaks only `required`.
 
     Args:
         rules: at least one.
         derived: the columns of `derived_columns`.
     """
-    return reduce(Column.__and__, [f.coalesce(_condition(rule, derived), f.lit(True)) for rule in rules])
+    return reduce(Column.__and__, [f.coalesce(_asked(rule, derived), f.lit(True)) for rule in rules])
 
 
 def derived_columns(rules: TableRules, operand: Callable[[str], Column] = f.col) -> dict[str, Column]:
@@ -75,12 +77,26 @@ def derived_columns(rules: TableRules, operand: Callable[[str], Column] = f.col)
     return {name: _worked_out(derived, operand) for name, derived in rules.derived.items()}
 
 
+def _asked(rule: ValueRule, derived: Mapping[str, Column]) -> Column:
+    condition = _condition(rule, derived)
+    return condition if rule.where is None else ~_is_of(rule.where) | condition
+
+
+def _is_of(where: Where) -> Column:
+    value = f.col(where.column)
+    if where.values:
+        return f.coalesce(value.isin(*where.values), f.lit(False))
+    return value.isNull() if where.is_null else value.isNotNull()
+
+
 def _condition(rule: ValueRule, derived: Mapping[str, Column]) -> Column:
     if isinstance(rule, Order):
         return f.col(rule.lesser) <= f.col(rule.greater)
     value = derived.get(rule.column, f.col(rule.column))
     if isinstance(rule, Required):
         return value.isNotNull()
+    if isinstance(rule, Absent):
+        return value.isNull()
     if isinstance(rule, OneOf):
         return value.isin(*rule.values)
     if isinstance(rule, Pattern):

@@ -7,183 +7,16 @@ from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
 from importlib import resources
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from lakehouse.errors import SettingsError
-
-Bound = Decimal | datetime
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+from silver.rule_kinds import Derived, Digits, Part, Range, Required, RowRule, Rule, Unique, Where
 
 
-class _Named(_Part):
-    """What every rule has.
-
-    Args:
-        name: names it within its table.
-        reason: what quarantine says of a row that breaks it; the parser adds the venue's name of the field.
-        severity: reject, a row that must not be in the table; warn, only counted.
-    """
-
-    name: str
-    reason: str
-    severity: Literal["reject", "warn"] = "reject"
-
-
-class _OfColumn(_Named):
-    column: str
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The columns it looks at."""
-        return (self.column,)
-
-
-class Required(_OfColumn):
-    """The column is never null."""
-
-    check: Literal["required"] = "required"
-
-    def __str__(self) -> str:
-        return f"`{self.column}` is not null"
-
-
-class Digits(_OfColumn):
-    """The value has no more digits than DECIMAL(precision, scale), zeros at its end not counted."""
-
-    check: Literal["digits"] = "digits"
-    precision: int
-    scale: int
-
-    def __str__(self) -> str:
-        return f"`{self.column}` fits DECIMAL({self.precision},{self.scale})"
-
-
-class Range(_OfColumn):
-    """The value lies within bounds; `above` excludes its bound."""
-
-    check: Literal["range"] = "range"
-    above: Bound | None = None
-    at_least: Bound | None = None
-    at_most: Bound | None = None
-
-    def __str__(self) -> str:
-        bounds = ((">", self.above), (">=", self.at_least), ("<=", self.at_most))
-        told = [f"{sign} {_text(bound)}" for sign, bound in bounds if bound is not None]
-        return f"`{self.column}` {' and '.join(told)}"
-
-    @model_validator(mode="after")
-    def _bounded(self) -> Range:
-        if (self.above is None) == (self.at_least is None) and (self.above is not None or self.at_most is None):
-            raise ValueError("give above or at_least, or at_most, or one of the former and the latter")
-        return self
-
-
-class OneOf(_OfColumn):
-    """The value is one of a few."""
-
-    check: Literal["one_of"]
-    values: tuple[str, ...]
-
-    def __str__(self) -> str:
-        return f"`{self.column}` is {', '.join(self.values)}"
-
-
-class Pattern(_OfColumn):
-    """The whole text has a form; the pattern means the same to Java and to Python."""
-
-    check: Literal["pattern"]
-    pattern: str
-
-    def __str__(self) -> str:
-        return f"`{self.column}` has its form"
-
-
-class Order(_Named):
-    """One column is not greater than another."""
-
-    check: Literal["order"]
-    lesser: str
-    greater: str
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The columns it looks at."""
-        return (self.lesser, self.greater)
-
-    def __str__(self) -> str:
-        return f"`{self.lesser}` <= `{self.greater}`"
-
-
-class Unique(_Named):
-    """No two rows share their values; null is a value."""
-
-    check: Literal["unique"] = "unique"
-    columns: tuple[str, ...]
-
-    def __str__(self) -> str:
-        return f"({', '.join(self.columns)}) once"
-
-
-ValueRule = Required | Range | OneOf | Pattern | Order
-RowRule = ValueRule | Digits
-Rule = RowRule | Unique
-
-
-class Product(_Part):
-    """The product of two columns."""
-
-    product: tuple[str, str]
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The columns it is worked out from."""
-        return self.product
-
-
-class UsBetween(_Part):
-    """The microseconds from the first time to the second."""
-
-    us_between: tuple[str, str]
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The columns it is worked out from."""
-        return self.us_between
-
-
-class UsPast(_Part):
-    """The microseconds of a time past the last full `every_s` seconds."""
-
-    us_past: str
-    every_s: int
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The columns it is worked out from."""
-        return (self.us_past,)
-
-
-class Size(_Part):
-    """The number of elements of a list."""
-
-    size: str
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The columns it is worked out from."""
-        return (self.size,)
-
-
-Derived = Product | UsBetween | UsPast | Size
-
-
-class Number(_Part):
+class Number(Part):
     """An exact number: DECIMAL(precision, scale), its least value if it has one, and the reason of what is below it."""
 
     precision: int
@@ -193,7 +26,7 @@ class Number(_Part):
     reason: str = "non_positive"
 
 
-class Limits(_Part):
+class Limits(Part):
     """Limits that hold for every source.
 
     Args:
@@ -209,7 +42,7 @@ class Limits(_Part):
     ahead_us: int
 
 
-class TableRules(_Part):
+class TableRules(Part):
     """What the rows of one table must be.
 
     Args:
@@ -240,6 +73,14 @@ class TableRules(_Part):
         below = [name for derived in self.derived.values() for name in derived.columns]
         return tuple(name for name in dict.fromkeys((*self.looks_at, *looked_at, *below)) if name not in self.derived)
 
+    @property
+    def asked_for(self) -> frozenset[str]:
+        """The columns of which it is asked only whether they are null: their values are not needed."""
+        by_value = {name for rule in self.rules if not isinstance(rule, Required) for name in rule.columns}
+        by_value |= {rule.where.column for rule in self.rules if isinstance(rule, Required) and rule.where}
+        by_value |= {name for derived in self.derived.values() for name in derived.columns}
+        return frozenset(self.columns) - by_value - {*self.looks_at}
+
     def spelt_out(self, numbers: Mapping[str, Number]) -> TableRules:
         """The same with a rule for each required column, one or two for each number, and one for the key."""
         rules: list[Rule] = [Unique(name="key_once", reason="duplicate_key", columns=self.key)]
@@ -255,7 +96,7 @@ class TableRules(_Part):
         return self.model_copy(update={"rules": (*rules, *self.rules)})
 
 
-class Rules(_Part):
+class Rules(Part):
     """All of conf/quality.yml.
 
     Args:
@@ -263,6 +104,7 @@ class Rules(_Part):
         limits: what holds for every source.
         numbers: kinds of exact numbers.
         patterns: forms of text that several tables share.
+        conditions: which rows a rule is of, that several rules share.
         tables: the rules by the table's name.
     """
 
@@ -270,6 +112,7 @@ class Rules(_Part):
     limits: Limits
     numbers: Mapping[str, Number]
     patterns: Mapping[str, str]
+    conditions: Mapping[str, Where]
     tables: Mapping[str, TableRules]
 
     @model_validator(mode="after")
@@ -312,7 +155,3 @@ def load_rules() -> Rules:
 def _problems(error: ValidationError) -> str:
     found: list[Any] = error.errors(include_input=False, include_url=False)
     return "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in found)
-
-
-def _text(bound: Bound) -> str:
-    return bound.strftime("%Y-%m-%d") if isinstance(bound, datetime) else f"{bound:,f}"

@@ -10,7 +10,8 @@ from pyspark.sql import functions as f
 
 from silver.parse import CONTROL
 from silver.row_rules import derived_columns, kept
-from silver.rules import Range, Required, load_rules
+from silver.rule_kinds import Range, Required
+from silver.rules import load_rules
 from silver.symbols import Symbols
 from silver.tables import PRICE, QUANTITY, TRADES
 from silver.venues.registry import VENUES

@@ -16,7 +16,7 @@ from cryptolake.audit.spill import Ints
 from lakehouse.conditions import AnyOf
 
 CONFLICT = "conflicting_duplicate"
-RULE_VERSION = "2"  # of the rules that the audit has of its own
+RULE_VERSION = "3"  # of the rules that the audit has of its own
 _MENDABLE = frozenset({"unknown_symbol", "unknown_venue", "unknown_channel"})  # no fault of the row
 SAID_SILVER, SAID_COPY, SAID_CONFLICT = "silver", "copy", "conflict"
 _STILL_BAD = (None, "rejected", SAID_CONFLICT)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Context, Decimal
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 
-from silver.rules import Derived, Digits, Product, TableRules, UsBetween, UsPast
+from silver.rule_kinds import Derived, Digits, Product, UsBetween, UsPast
+from silver.rules import TableRules
 
 _EXACT = Context(prec=200)
 _US = dt.timedelta(microseconds=1)
@@ -27,13 +28,13 @@ def batch_of(rows: pa.Table, rules: TableRules) -> pd.DataFrame:
     """Make a batch of a table's rows, with the columns worked out that its rules need.
 
     Columns are of Python objects: pandas' own numbers would make a float of a Decimal and of a whole number beside a
-    null, and NaN of a null.
+    null, and NaN of a null. So take few rows at once: an object takes 30 to 110 bytes.
 
     Args:
         rows: the columns that the rules look at.
         rules: of the table.
     """
-    values: dict[str, Values] = {name: rows.column(name).to_pylist() for name in rules.columns}
+    values = {name: _objects(rows.column(name)) for name in rules.columns}
     digits = {rule.column: rule for rule in rules.row_rules if isinstance(rule, Digits)}
 
     def operand(name: str) -> Values:
@@ -43,13 +44,28 @@ def batch_of(rows: pa.Table, rules: TableRules) -> pd.DataFrame:
 
     derived = {name: _worked_out(each, operand) for name, each in rules.derived.items()}
     spelt = {digits_column(name): [_in_digits(each) for each in values[name]] for name in digits}
-    columns = {**values, **derived, **spelt}
-    return pd.DataFrame({name: pd.Series(held, dtype=object) for name, held in columns.items()}, dtype=object)
+    return _batch({**values, **derived, **spelt})
+
+
+def keys_of(rows: pa.Table, rules: TableRules) -> pd.DataFrame:
+    """Make a batch of the columns that name a row, of as many rows as you like."""
+    return _batch({name: _objects(rows.column(name)) for name in rules.key})
 
 
 def digits_pattern(rule: Digits) -> str:
     """The form that a number spelt out has when it fits."""
     return rf"\A-?[0-9]{{0,{rule.precision - rule.scale}}}(?:\.[0-9]{{1,{rule.scale}}})?\Z"
+
+
+def _batch(columns: Mapping[str, Values]) -> pd.DataFrame:
+    return pd.DataFrame({name: pd.Series(held, dtype=object) for name, held in columns.items()}, dtype=object)
+
+
+def _objects(column: pa.ChunkedArray) -> Values:
+    """The values of a column; those that are the same are one object."""
+    known: dict[Any, Any] = {}
+    values = column.to_pylist()
+    return values if pa.types.is_nested(column.type) else [known.setdefault(each, each) for each in values]
 
 
 def _in_digits(value: Decimal | None) -> str | None:

@@ -47,7 +47,8 @@ class QualitySettings(Section):
 
     Args:
         minutes: how far back from its newest row a table is looked at.
-        max_rows: rows of one table looked at, the newest; what one check holds in memory.
+        max_rows: rows of one table looked at, the newest.
+        rows_at_once: of which so many are made objects of Python at a time; what a check takes in memory.
         examples: rows shown of each rule that is broken.
         files_kept: commits of results before their files are made one.
         lock_timeout_s: how long to wait while another check writes its results.
@@ -55,6 +56,7 @@ class QualitySettings(Section):
 
     minutes: int
     max_rows: int
+    rows_at_once: int
     examples: int
     files_kept: int
     lock_timeout_s: float

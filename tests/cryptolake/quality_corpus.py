@@ -12,7 +12,9 @@ import pyarrow as pa
 from lakehouse.arrow import contract_schema
 from lakehouse.table import Table
 from silver import tables as silver_tables
-from silver.rules import Digits, Range, Required, TableRules
+from silver.replay import OUTCOMES
+from silver.rule_kinds import Digits, Range, Required
+from silver.rules import TableRules
 from silver.tables import (
     CANDLES,
     FIVE_MINUTE_BARS,
@@ -21,6 +23,7 @@ from silver.tables import (
     PRICES,
     QUARANTINE,
     SIX_MINUTE_TRENDS,
+    SYMBOLS,
     TICKERS,
     TRADES,
 )
@@ -100,15 +103,20 @@ GOOD: dict[str, Row] = {
         **{"received_at": TIME, "origin": "stream"},
     },
     GAPS.name: {
-        **{"venue": "binance", "symbol": "*", "from_id": 5, "to_id": 9, "from_time": TIME, "to_time": TIME, **PLACE},
-        **{"detected_at": TIME, "status": "closed", "closed_at": TIME, "reason": "cut"},
+        **{"venue": "binance", "symbol": "BTC-USDT", "from_id": 5, "to_id": 9, "detected_at": TIME},
+        **{"status": "closed", "closed_at": TIME, "reason": "trade ids are missing"},
     },
     QUARANTINE.name: {
-        **{**PLACE, "row": -1, "reasons": ["truncated"], "rule_version": "1", "first_seen": TIME, "replayed_at": TIME},
+        **{**PLACE, "row": -1, "payload": b"{", "reasons": ["truncated"], "rule_version": "1", "first_seen": TIME},
+        **{"replayed_at": TIME, "outcome": "rejected", "replay_rule_version": "12"},
+    },
+    SYMBOLS.name: {
+        **{"venue": "binance", "venue_symbol": "BTCUSDT", "since": TIME, "base": "BTC", "quote": "USDT", **PLACE},
+        **{"symbol": "BTC-USDT", "source": "exchangeInfo", "received_at": TIME, "origin": "stream"},
     },
 }
 
-SYMBOLS = [
+NAMES = [
     *(case({"symbol_form": False}, symbol=name) for name in ("B-U", "1000SATS-USDT", "币安-USDT", "A" * 40 + "-B")),
     *(
         case("symbol_form", symbol=name)
@@ -134,6 +142,21 @@ def order(rule: str, lesser: str, greater: str, value: Any, step: Any) -> list[C
     ]
 
 
+QUIET = dict.fromkeys(("bybit_key_form", "bybit_sequence_present", "bybit_id_absent"), False)
+
+
+def bybit(rule: str | None, **changes: Any) -> Case:
+    """A trade of Bybit that breaks one rule of its own, or none."""
+    good = {"venue": "bybit-linear", "trade_key": "b1e2c8f7-3a00", "trade_id": None, "venue_sequence": 5}
+    return case({**QUIET, "bybit_market": False, **({rule: True} if rule else {})}, **{**good, **changes})
+
+
+def of_time(**changes: Any) -> Row:
+    """What makes the gap one of a lost connection."""
+    cut = {"from_id": None, "to_id": None, "from_time": TIME, "to_time": TIME + MINUTE, "symbol": "*"}
+    return {**cut, "status": "unrecoverable", "closed_at": None, **changes}
+
+
 PRICE_STEP = Decimal("1E-12")
 CANDLE_ORDERS = [
     *order("low_to_open", "low", "open", ONE, PRICE_STEP),
@@ -143,7 +166,7 @@ CANDLE_ORDERS = [
     *order("bought_to_volume", "buy_volume", "volume", Decimal(3), Decimal("1E-8")),
 ]
 BARS = [
-    *SYMBOLS,
+    *NAMES,
     *CANDLE_ORDERS,
     *order("low_to_average", "low", "average_price", ONE, PRICE_STEP),
     *order("average_to_high", "average_price", "high", ONE, Decimal("1E-16")),
@@ -154,9 +177,16 @@ BARS = [
     case({"origin_known": False}, origin="klines"),
     case("origin_known", origin="stream"),
 ]
+GAP_IS_GOOD = dict.fromkeys(
+    ("status_known", "closed_at_present", "closed_at_absent", "to_id_present", "to_id_absent", "from_time_present"),
+    False,
+) | dict.fromkeys(("from_time_absent", "to_time_present", "to_time_absent"), False)
+NOT_REPLAYED = dict.fromkeys(
+    ("replayed_at_present", "replayed_at_absent", "replay_version_present", "replay_version_absent"), False
+)
 CASES: dict[str, list[Case]] = {
     TRADES.name: [
-        *SYMBOLS,
+        *NAMES,
         case({"amount_range": False}, price=Decimal(10**6), quantity=Decimal(10**6)),
         case("amount_range", price=Decimal(1), quantity=Decimal("1000000000000.00000001")),
         case("amount_range", price=Decimal("1E+12") - PRICE_STEP, quantity=EXACT.create_decimal("9999999999999999.9")),
@@ -174,9 +204,21 @@ CASES: dict[str, list[Case]] = {
         *(case({"origin_known": False}, origin=name) for name in ("backfill", "replay")),
         *(case({"trade_id_range": False}, trade_id=number) for number in (0, 2**63 - 1, None)),
         case("trade_id_range", trade_id=-1),
+        *(case({"venue_sequence_range": False}, venue_sequence=number) for number in (0, 2**63 - 1, None)),
+        case("venue_sequence_range", venue_sequence=-1),
+        *(bybit(None, venue=name) for name in ("bybit-spot", "bybit-linear")),
+        *(case("bybit_market", venue=name) for name in ("bybit", "bybit-", "bybit-option", "bybit-spots")),
+        *(case({"bybit_market": False}, venue=name) for name in ("by", "a-bybit", "coincap-bybit", None)),
+        *(bybit(None, trade_key=key) for key in ("2290000000526711439", "b1e2c8f7-3a", "k" * 64)),
+        *(bybit("bybit_key_form", trade_key=key) for key in ("", "a b", "7\n", "<b>", "k" * 65)),
+        case({"bybit_key_form": False}, trade_key="S:1:0"),
+        bybit("bybit_sequence_present", venue_sequence=None),
+        bybit("bybit_id_absent", trade_id=7),
+        *(case(QUIET, trade_id=number, venue_sequence=None) for number in (None, 7)),
+        *(bybit(None, venue="coincap-bybit", venue_sequence=None, trade_id=number) for number in (None, 7)),
     ],
     CANDLES.name: [
-        *SYMBOLS,
+        *NAMES,
         *MINUTES,
         *CANDLE_ORDERS,
         case({"minute_over": False}, received_at=TIME + MINUTE, minute=TIME),
@@ -193,7 +235,7 @@ CASES: dict[str, list[Case]] = {
         case("window_full", window_start=WINDOW - US),
     ],
     SIX_MINUTE_TRENDS.name: [
-        *SYMBOLS,
+        *NAMES,
         *MINUTES,
         *(case({"minutes_present_range": False}, minutes_present=number) for number in (1, 6)),
         *(case("minutes_present_range", minutes_present=number) for number in (0, 7, -1)),
@@ -201,7 +243,7 @@ CASES: dict[str, list[Case]] = {
         *(case("trend_known", trend=name) for name in ("", "Up", "sideways")),
     ],
     TICKERS.name: [
-        *SYMBOLS,
+        *NAMES,
         case({"close_time_range": False}, close_time=FIRST),
         case("close_time_range", close_time=FIRST - US),
         case({"close_time_ahead": False}, close_time=TIME + 60 * MINUTE),
@@ -213,18 +255,28 @@ CASES: dict[str, list[Case]] = {
         *order("last_to_high", "last_price", "high_price", ONE, PRICE_STEP),
     ],
     PRICES.name: [
-        *SYMBOLS,
+        *NAMES,
         case({"updated_at_range": False}, updated_at=FIRST),
         case("updated_at_range", updated_at=FIRST - US),
         case({"updated_at_ahead": False}, updated_at=TIME + 60 * MINUTE),
         case("updated_at_ahead", updated_at=TIME + 60 * MINUTE + US),
     ],
     GAPS.name: [
-        *(each for each in SYMBOLS if each.changes["symbol"] != "BTC"),
+        *(each for each in NAMES if each.changes["symbol"] != "BTC"),
         case({"symbol_form": False}, symbol="*"),
         case("symbol_form", symbol="**"),
-        *(case({"status_known": False}, status=name) for name in ("open", "unrecoverable")),
-        case("status_known", status="lost"),
+        *(case(GAP_IS_GOOD, status=name, closed_at=None) for name in ("open", "unrecoverable")),
+        *(case({"closed_at_absent": True}, status=name) for name in ("open", "unrecoverable")),
+        case({"closed_at_present": True, "closed_at_absent": False}, closed_at=None),
+        case({"status_known": True, "closed_at_absent": False, "closed_at_present": False}, status="lost"),
+        case(GAP_IS_GOOD, **of_time()),
+        case({"to_id_present": True}, to_id=None),
+        case({"to_id_absent": True}, **of_time(to_id=9)),
+        case({"from_time_present": True, "to_time_present": False}, **of_time(from_time=None)),
+        case({"from_time_present": False, "to_time_present": True}, **of_time(to_time=None)),
+        case({"from_time_present": True, "to_time_present": True}, **of_time(from_time=None, to_time=None)),
+        case({"from_time_absent": True, "to_time_absent": False}, from_time=TIME),
+        case({"from_time_absent": False, "to_time_absent": True}, to_time=TIME),
         *order("ids_in_order", "from_id", "to_id", 2**63 - 2, 1),
         *order("times_in_order", "from_time", "to_time", TIME, US),
         case({"to_time_ahead": False}, to_time=TIME + 60 * MINUTE),
@@ -236,7 +288,29 @@ CASES: dict[str, list[Case]] = {
         case("row_range", row=-2),
         case({"reasons_given": False}, reasons=["a", "b"]),
         case("reasons_given", reasons=[]),
+        case({"payload_present": False}, payload=b""),
+        *(case({"rule_version_form": False}, rule_version=version) for version in ("9", "10")),
+        *(case("rule_version_form", rule_version=version) for version in ("", "0", "v2", "2\n", "1.0")),
+        *(case({"outcome_known": False}, outcome=outcome) for outcome in OUTCOMES),
+        *(case("outcome_known", outcome=outcome) for outcome in ("", "Silver", "mended")),
+        case(NOT_REPLAYED, outcome=None, replayed_at=None, replay_rule_version=None),
+        case({**NOT_REPLAYED, "replayed_at_absent": True}, outcome=None, replay_rule_version=None),
+        case({**NOT_REPLAYED, "replay_version_absent": True}, outcome=None, replayed_at=None),
+        case({**NOT_REPLAYED, "replayed_at_present": True}, replayed_at=None),
+        case({**NOT_REPLAYED, "replay_version_present": True}, replay_rule_version=None),
+        case("replay_version_form", replay_rule_version="two"),
         *order("replayed_after_seen", "first_seen", "replayed_at", TIME, US),
+    ],
+    SYMBOLS.name: [
+        *NAMES,
+        case({"since_range": False}, since=FIRST),
+        case("since_range", since=FIRST - US),
+        *(case("venue_form", venue=name) for name in ("", "Binance", "<b>")),
+        case("source_known", source="wiki"),
+        case({"source_known": False}, source="conf"),
+        case({"received_at_present": False, "offset_present": False}, source="conf", received_at=None, offset=None),
+        case("received_at_present", received_at=None),
+        case("offset_present", offset=None),
     ],
 }
 TABLES = {table.name: table for table in silver_tables.TABLES if table.name in GOOD}
@@ -249,8 +323,9 @@ DIFFERS: dict[str, tuple[str, Any]] = {
     SIX_MINUTE_TRENDS.name: ("minute", lambda n: TIME + n * MINUTE),
     TICKERS.name: ("close_time", lambda n: TIME - n * MINUTE),
     PRICES.name: ("updated_at", lambda n: TIME - n * MINUTE),
-    GAPS.name: ("from_time", lambda n: TIME - n * MINUTE),
+    GAPS.name: ("venue", lambda n: f"venue-{n}"),
     QUARANTINE.name: ("offset", lambda n: n),
+    SYMBOLS.name: ("venue_symbol", lambda n: f"S{n}"),
 }
 
 
@@ -258,7 +333,7 @@ def cases_of(table: str, rules: TableRules) -> list[Case]:
     """The good row, a null in every required column, every number at and beyond its bounds, and the cases by hand."""
     found = [case()]
     for rule in rules.rules:
-        if isinstance(rule, Required):
+        if isinstance(rule, Required) and rule.where is None:
             found.append(case(rule.name, **{rule.column: None}))
         if isinstance(rule, Digits):
             found += _numbers(rule, rules)

@@ -104,6 +104,8 @@ def test_the_command_fails_on_a_broken_rule_without_jvm_or_network_and_hostile_d
     lake.trades[6]["received_at"] = lake.trades[6]["event_time"] - dt.timedelta(seconds=6)
     lake.trades[7]["price"] = Decimal(0)
     lake.rows["silver.gaps"][0]["status"] = "<b>lost</b>"
+    lake.quarantine(lake.frame("{"), "truncated")
+    lake.quarantine(lake.frame("["), "truncated")["payload"] = None
     lake.write()
     report = tmp_path / "report" / "quality.html"
     environment = {key: value for key, value in os.environ.items() if key != "GX_ANALYTICS_ENABLED"}
@@ -126,6 +128,7 @@ def test_the_command_fails_on_a_broken_rule_without_jvm_or_network_and_hostile_d
         ("silver.trades", "clock_skew"): ("warned", 20, 1),
         ("silver.trades", "price_range"): ("failed", 20, 1),
         ("silver.gaps", "status_known"): ("failed", 1, 1),
+        ("silver.quarantine", "payload_present"): ("failed", 2, 1),
     }
     examples = {c["rule"]: c["examples"] for c in checks if c["table"] == "silver.trades"}
     assert examples["price_range"] == ["venue=binance, symbol=BTC-USDT, trade_key=1007, price=0"]

@@ -10,7 +10,11 @@ import pytest
 
 from lakehouse.errors import SettingsError
 from silver import quality
+from silver.missing_ids import CLOSED, OPEN, UNRECOVERABLE
+from silver.replay import OUTCOMES
+from silver.rule_kinds import OneOf
 from silver.rules import load_rules, read_rules
+from silver.tables import GAPS, QUARANTINE
 
 TEXT = (resources.files("conf") / "quality.yml").read_text(encoding="utf-8")
 
@@ -26,12 +30,14 @@ def test_the_parser_takes_its_limits_from_the_file() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "told"),
     [
-        ('rule_version: "2"', "", "rule_version: Field required"),
+        ('rule_version: "3"', "", "rule_version: Field required"),
         ("frame_bytes:", "frame_byte:", r"limits\.frame_byte"),
         ("severity: warn}", "severity: ignore}", "severity"),
         ("check: one_of, column: side", "check: any_of, column: side", "any_of"),
         ("numbers: {price: price,", "numbers: {price: prise,", "no such number: prise"),
         ("name: event_time_ahead", "name: event_time_range", "two rules are called event_time_range"),
+        ("{column: from_id, is_null: false}", "{column: from_id}", "give values, or is_null"),
+        ("where: *of_ids}", "were: *of_ids}", "were: Extra inputs"),
         ("limits:", "limits: {", "no YAML"),
     ],
 )
@@ -39,6 +45,17 @@ def test_a_slip_in_the_file_is_named(old: str, new: str, told: str) -> None:
     assert old in TEXT
     with pytest.raises(SettingsError, match=told):
         read_rules(TEXT.replace(old, new, 1))
+
+
+def test_what_gaps_and_quarantine_may_say_is_what_is_written_there() -> None:
+    said = {
+        (name, rule.column): set(rule.values)
+        for name, table in load_rules().tables.items()
+        for rule in table.rules
+        if isinstance(rule, OneOf)
+    }
+    assert said[GAPS.name, "status"] == {OPEN, CLOSED, UNRECOVERABLE}
+    assert said[QUARANTINE.name, "outcome"] == set(OUTCOMES)
 
 
 def test_the_document_lists_the_rules_as_they_are(repo_root: Path) -> None:
