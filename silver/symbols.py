@@ -6,8 +6,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib import resources
+from typing import Any
 
 import yaml
+
+UNKNOWN = "unknown_symbol"
+AMBIGUOUS = "ambiguous_symbol"
 
 
 @dataclass(frozen=True)
@@ -31,8 +35,9 @@ class Symbols:
         binance_quotes: quote assets of Binance, longest first.
         bybit_quotes: quote assets of Bybit, spot and linear, longest first.
         bybit_suffixes: quote asset by the ending of a name that does not show it.
-        coincap_assets: ticker by CoinCap slug.
-        coingecko_ids: ticker by CoinGecko id.
+        coincap_assets: ticker by CoinCap slug; no two have one.
+        coingecko_ids: ticker by CoinGecko id; no two have one.
+        ambiguous: source and its name of an asset, of those whose ticker another name has.
         listed: pair by venue and its symbol, as the venue itself lists it.
     """
 
@@ -41,6 +46,7 @@ class Symbols:
     bybit_suffixes: Mapping[str, str]
     coincap_assets: Mapping[str, str]
     coingecko_ids: Mapping[str, str]
+    ambiguous: frozenset[tuple[str, str]] = frozenset()
     listed: Mapping[tuple[str, str], Pair] = field(default_factory=dict)
 
     @property
@@ -62,17 +68,21 @@ class Symbols:
         return _split(name, zip(self.binance_quotes, self.binance_quotes, strict=True))
 
     def of_coincap(self, base_slug: str, quote_slug: str) -> Pair | None:
-        """Translate a pair of slugs like bitcoin, tether; None when one is unknown."""
+        """Translate a pair of slugs like bitcoin, tether; None when one is unknown, or its ticker another's."""
         base, quote = self.coincap_assets.get(base_slug), self.coincap_assets.get(quote_slug)
         return Pair(base, quote) if base and quote else None
 
     def of_coincap_asset(self, slug: str) -> Pair | None:
-        """Name the market of an asset that CoinCap prices in dollars; None when the slug is unknown."""
+        """Name the market of an asset that CoinCap prices in dollars; None when unknown, or its ticker another's."""
         return _in_dollars(self.coincap_assets.get(slug))
 
     def of_coingecko(self, coin_id: str) -> Pair | None:
-        """Name the market of a coin that CoinGecko prices in dollars; None when the id is unknown."""
+        """Name the market of a coin that CoinGecko prices in dollars; None when unknown, or its ticker another's."""
         return _in_dollars(self.coingecko_ids.get(coin_id))
+
+    def refusal(self, source: str, *names: str) -> str:
+        """Why names of assets, of which not all can be translated, cannot: the reason that quarantine gives."""
+        return AMBIGUOUS if any((source, name) in self.ambiguous for name in names) else UNKNOWN
 
 
 def is_name(text: str) -> bool:
@@ -93,15 +103,46 @@ def _split(name: str, quotes: Iterable[tuple[str, str]]) -> Pair | None:
     return None
 
 
+def symbols_of(tables: Mapping[str, Any]) -> Symbols:
+    """Make the naming tables of those of conf/symbols.yml.
+
+    A ticker is of the first name that has it. Rows of a second one would be of another coin, or of the same one under
+    an older name, whose trades would be counted twice: nobody here can tell, so they are quarantined.
+    """
+    bybit = tables["bybit"]
+    suffixes = {str(suffix): str(quote) for suffix, quote in bybit["suffixes"].items()}
+    assets, further_assets = _first_names(tables["coincap"]["assets"])
+    ids, further_ids = _first_names(tables["coingecko"]["ids"])
+    ambiguous = {("coincap", slug) for slug in further_assets} | {("coingecko", coin_id) for coin_id in further_ids}
+    return Symbols(
+        _longest_first(tables["binance"]["quotes"]),
+        _longest_first(bybit["quotes"]),
+        suffixes,
+        assets,
+        ids,
+        frozenset(ambiguous),
+    )
+
+
 @lru_cache(maxsize=1)
 def load_symbols() -> Symbols:
     """Read conf/symbols.yml."""
-    tables = yaml.safe_load((resources.files("conf") / "symbols.yml").read_text(encoding="utf-8"))
-    bybit = tables["bybit"]
-    assets = {str(slug): str(ticker) for slug, ticker in tables["coincap"]["assets"].items()}
-    suffixes = {str(suffix): str(quote) for suffix, quote in bybit["suffixes"].items()}
-    ids = {str(coin_id): str(ticker) for coin_id, ticker in tables["coingecko"]["ids"].items()}
-    return Symbols(_longest_first(tables["binance"]["quotes"]), _longest_first(bybit["quotes"]), suffixes, assets, ids)
+    return symbols_of(symbol_tables())
+
+
+def symbol_tables() -> dict[str, Any]:
+    """The tables of conf/symbols.yml, as they stand there."""
+    tables: dict[str, Any] = yaml.safe_load((resources.files("conf") / "symbols.yml").read_text(encoding="utf-8"))
+    return tables
+
+
+def _first_names(tickers: Mapping[object, object]) -> tuple[dict[str, str], list[str]]:
+    """The names that have their ticker to themselves or were first to have it, and the further names of a ticker."""
+    firsts: dict[str, str] = {}
+    for name, ticker in tickers.items():
+        firsts.setdefault(str(ticker), str(name))
+    further = [str(name) for name, ticker in tickers.items() if firsts[str(ticker)] != str(name)]
+    return {name: ticker for ticker, name in firsts.items()}, further
 
 
 def _longest_first(quotes: Iterable[object]) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from lakehouse.conditions import AnyOf
 
 CONFLICT = "conflicting_duplicate"
 RULE_VERSION = "3"  # of the rules that the audit has of its own
-_MENDABLE = frozenset({"unknown_symbol", "unknown_venue", "unknown_channel"})  # no fault of the row
+_MENDABLE = frozenset({"unknown_symbol", "ambiguous_symbol", "unknown_venue", "unknown_channel"})  # no fault of the row
 SAID_SILVER, SAID_COPY, SAID_CONFLICT = "silver", "copy", "conflict"
 _STILL_BAD = (None, "rejected", SAID_CONFLICT)
 _OUTCOMES = (*_STILL_BAD, SAID_SILVER, SAID_COPY, "split", "empty")

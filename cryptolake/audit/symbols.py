@@ -25,15 +25,15 @@ def of_bybit(name: str) -> tuple[str, str] | None:
 
 @lru_cache(maxsize=4096)
 def of_coincap(base: str, quote: str) -> tuple[str, str] | None:
-    """Translate two asset slugs; None when one is unknown."""
-    assets = _tables()["coincap"]["assets"]
-    return (str(assets[base]), str(assets[quote])) if base in assets and quote in assets else None
+    """Translate two asset slugs; None when one is unknown, or comes second with its ticker."""
+    assets = _own_tickers("coincap", "assets")
+    return (assets[base], assets[quote]) if base in assets and quote in assets else None
 
 
 def in_dollars(service: str, name: str) -> tuple[str, str] | None:
-    """Translate what a price service (coincap, coingecko) calls an asset; None when it is unknown."""
-    assets = _tables()["coincap"]["assets"] if service == "coincap" else _tables()["coingecko"]["ids"]
-    return (str(assets[name]), "USD") if name in assets else None
+    """Translate what a price service (coincap, coingecko) calls an asset, with the same exceptions."""
+    assets = _own_tickers(service, "assets" if service == "coincap" else "ids")
+    return (assets[name], "USD") if name in assets else None
 
 
 def base_and_quote(venue: str, venue_symbol: str) -> tuple[str, str] | None:
@@ -83,6 +83,16 @@ class Names:
         """All that a symbol stands for, or has stood for; rows keep the name they were given."""
         pair = base_and_quote(venue, venue_symbol)
         return self._told.get((venue, venue_symbol), set()) | ({pair} if pair else set())
+
+
+@lru_cache(maxsize=2)
+def _own_tickers(service: str, section: str) -> Mapping[str, str]:
+    """Tickers by name, without the names that come after another of the same ticker."""
+    found: dict[str, str] = {}
+    for name, ticker in _tables()[service][section].items():
+        if str(ticker) not in found.values():
+            found[str(name)] = str(ticker)
+    return found
 
 
 @lru_cache(maxsize=1)

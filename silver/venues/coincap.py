@@ -31,7 +31,7 @@ def parse_trade(frame: Frame, value: Any) -> list[ParsedRow]:
     base, quote = fields.text("base"), fields.text("quote")
     pair = frame.symbols.of_coincap(base, quote) if base is not None and quote is not None else None
     if pair is None and base is not None and quote is not None:
-        fields.reasons.append("unknown_symbol")
+        fields.reasons.append(frame.symbols.refusal("coincap", base, quote))
     side = fields.one_of("direction", _SIDES)
     price = fields.decimal("price", quality.PRICE)
     quantity = fields.decimal("volume", quality.QUANTITY)
@@ -72,7 +72,7 @@ def _price(frame: Frame, row: int, slug: str, stated: Any) -> ParsedRow:
     price = fields.quoted_decimal("price", quality.STATED_PRICE)
     pair = frame.symbols.of_coincap_asset(slug)
     if pair is None:
-        fields.reasons.append("unknown_symbol")
+        fields.reasons.append(frame.symbols.refusal("coincap", slug))
     if fields.reasons or pair is None or price is None or frame.received_us is None:
         return Rejected(row, tuple(fields.reasons))
     return Price(

@@ -13,7 +13,6 @@ from silver import quality
 from silver.fields import Fields
 from silver.rows import WHOLE_FRAME, Frame, ParsedRow, Price, Rejected
 from silver.strict_json import Repeated, faults
-from silver.symbols import load_symbols
 from silver.venues.venue import Venue
 
 # What a list has beside the figures that are kept; the names are documented, the types are not all.
@@ -42,6 +41,7 @@ def _simple(frame: Frame, row: int, coin_id: str, item: Any) -> ParsedRow:
     fields = Fields(item, frame.received_us)
     fields.reasons.extend(faults(coin_id))
     return _price(
+        frame,
         row,
         coin_id,
         fields,
@@ -57,6 +57,7 @@ def _market(frame: Frame, row: int, item: Any) -> ParsedRow:
     fields = Fields(item, frame.received_us)
     fields.leave_out(_MARKET_FIELDS_LEFT)
     return _price(
+        frame,
         row,
         fields.text("id"),
         fields,
@@ -67,15 +68,21 @@ def _market(frame: Frame, row: int, item: Any) -> ParsedRow:
 
 
 def _price(
-    row: int, coin_id: str | None, fields: Fields, price: Any, updated_at: int | None, beside: tuple[str, str, str]
+    frame: Frame,
+    row: int,
+    coin_id: str | None,
+    fields: Fields,
+    price: Any,
+    updated_at: int | None,
+    beside: tuple[str, str, str],
 ) -> ParsedRow:
     volume, change, market_cap = beside
     volume_24h = fields.decimal_if_stated(volume, quality.AMOUNT)
     change_24h_pct = fields.decimal_if_stated(change, quality.STATED_CHANGE_PCT)
     cap = fields.decimal_if_stated(market_cap, quality.AMOUNT)
-    pair = load_symbols().of_coingecko(coin_id) if coin_id is not None else None
+    pair = frame.symbols.of_coingecko(coin_id) if coin_id is not None else None
     if coin_id is not None and pair is None:
-        fields.reasons.append("unknown_symbol")
+        fields.reasons.append(frame.symbols.refusal("coingecko", coin_id))
     if fields.reasons or coin_id is None or pair is None or price is None or updated_at is None:
         return Rejected(row, tuple(fields.reasons))
     return Price(

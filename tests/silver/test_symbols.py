@@ -11,7 +11,7 @@ from made_frames import RECEIVED_US, binance, rest, rest_row
 
 from silver.parse import parse_frame
 from silver.rows import Frame, Rejected, SymbolName, Trade
-from silver.symbols import Pair, Symbols, load_symbols
+from silver.symbols import Pair, Symbols, load_symbols, symbol_tables, symbols_of
 
 LISTED = {("binance", "BTCXYZ"): Pair("BTC", "XYZ"), ("binance", "ADAEUR"): Pair("AD", "AEUR")}
 
@@ -69,3 +69,24 @@ def test_exchange_info_is_read_name_by_name() -> None:
 )
 def test_another_body_is_quarantined_as_a_whole(body: bytes, reason: str) -> None:
     assert parse_frame(binance(body, channel="symbols", key="exchangeInfo")) == [Rejected(-1, (reason,))]
+
+
+def test_no_two_names_of_a_source_stand_for_one_ticker() -> None:
+    symbols = load_symbols()
+    for tickers in (symbols.coincap_assets, symbols.coingecko_ids):
+        assert len(set(tickers.values())) == len(tickers)
+    assert symbols.of_coincap_asset("binance-coin") == Pair("BNB", "USD")
+    assert symbols.of_coincap_asset("bnb") is symbols.of_coincap("bnb", "tether") is None
+    assert symbols.refusal("coincap", "bnb", "tether") == "ambiguous_symbol"
+    assert symbols.refusal("coincap", "binance-coin", "no-such-coin") == "unknown_symbol"
+
+
+def test_a_ticker_is_of_the_first_name_that_the_tables_give_it() -> None:
+    tables = symbol_tables()
+    ids = {"pepe": "PEPE", "pepe-2": "PEPE", "pepe-3": "PEPE3"}
+    symbols = symbols_of({**tables, "coingecko": {"ids": ids}})
+    coin = {"usd": 1, "last_updated_at": RECEIVED_US // 10**6}
+    body = json.dumps({"pepe-2": coin, "pepe": coin, "pepe-3": coin, "pepe-4": coin}).encode()
+    rows = parse_frame(Frame("coingecko", "price", "k", "P", 1, RECEIVED_US, "stream", body, symbols))
+    found = [row.reasons if isinstance(row, Rejected) else getattr(row, "symbol", "") for row in rows]
+    assert found == [("ambiguous_symbol",), "PEPE-USD", "PEPE3-USD", ("unknown_symbol",)]
