@@ -13,7 +13,7 @@ from pyspark.sql.types import (
 )
 
 from lakehouse.table import Table, column
-from silver.tables import CHANGE_PCT, PRICE
+from silver.contracts.columns import CHANGE_PCT, PRICE
 
 PREDICTIONS = Table(
     name="gold.predictions",

@@ -7,7 +7,7 @@ from pyspark.sql import functions as f
 from pyspark.sql.types import DecimalType
 
 from silver.closing import FIVE_MINUTES_US, MINUTE_US
-from silver.tables import AMOUNT, AVERAGE, VOLUME
+from silver.contracts.columns import AMOUNT, AVERAGE, VOLUME
 
 KEY = ("venue", "symbol", "minute")
 VALUES = (

@@ -8,12 +8,13 @@ from functools import reduce
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as f
 
+from silver.contracts.columns import PRICE, QUANTITY
 from silver.parse import CONTROL
 from silver.row_rules import derived_columns, kept
 from silver.rule_kinds import Range, Required
 from silver.rules import load_rules
 from silver.symbols import Symbols
-from silver.tables import PRICE, QUANTITY, TRADES
+from silver.tables import TRADES
 from silver.venues.registry import VENUES
 from silver.venues.venue import CanonicalTrade
 

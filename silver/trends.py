@@ -7,7 +7,7 @@ from pyspark.sql import functions as f
 from pyspark.sql.types import DecimalType
 
 from silver.closing import MINUTE_US
-from silver.tables import AVERAGE, CHANGE_PCT
+from silver.contracts.columns import AVERAGE, CHANGE_PCT
 
 MINUTES_BEFORE = 5
 TREND_VALUES = ("average_price", "minutes_present", "change_pct", "trend")

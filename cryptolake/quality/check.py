@@ -214,7 +214,7 @@ def _examples(rows: pa.Table, rules: TableRules, rule: Rule) -> tuple[str, ...]:
     return tuple(map(_example, batch_of(rows, rules)[shown].to_dict("records")))
 
 
-def _example(row: Mapping[str, Any]) -> str:
+def _example(row: Mapping[Any, Any]) -> str:
     return ", ".join(f"{name}={plain(_text(value))}" for name, value in row.items())
 
 
