@@ -196,7 +196,12 @@ def _append(home: Path, rows: list[dict[str, Any]], offset: int) -> int:
         base = row["symbol"].partition("-")[0]
         trades.append(
             {**shared, "symbol": row["symbol"], "trade_key": str(row["trade_id"]), "base": base, "quote": "USDT"}
-            | {"venue_symbol": name, "trade_id": row["trade_id"], "side": "buy" if row["buy"] else "sell"}
+            | {
+                "venue_symbol": name,
+                "trade_id": row["trade_id"],
+                "venue_sequence": None,
+                "side": "buy" if row["buy"] else "sell",
+            }
             | {"price": price, "quantity": quantity, "event_time": row["us"], "row": 0, "rescued": None}
         )
     _write(home, FRAMES, frames, {})

@@ -346,11 +346,14 @@ def test_coincap_never_has_two_connections_of_one_exchange(simulator: Simulate, 
     assert running.log().count("rotating") >= 3
 
 
-def test_a_second_collector_in_one_home_is_refused(simulator: Simulate, collector: Start, kafka: str) -> None:
-    market = simulator(rate=50, symbols=2)
-    first = collector("binance", kafka, simulated_urls(market.urls))
+@pytest.mark.parametrize("source", ["binance", "coincap"])
+def test_a_second_collector_in_one_home_is_refused(
+    simulator: Simulate, collector: Start, kafka: str, source: str
+) -> None:
+    market = simulator(rate=50, symbols=2, coincap_rate=50)
+    first = collector(source, kafka, simulated_urls(market.urls))
     first.await_frames(1)
-    second = collector("binance", kafka, simulated_urls(market.urls))
+    second = collector(source, kafka, simulated_urls(market.urls))
     assert second.process is not None
     assert second.process.wait(timeout=20) == 1
     assert f"Another process (pid {first.process.pid}) uses" in second.log()  # type: ignore[union-attr]

@@ -11,15 +11,21 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from bronze_frames import Bronze, create_tables, time_of
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as f
 
+from lakehouse.arrow import contract_schema, frame_of
 from lakehouse.lake import Lake
 from lakehouse.settings import Settings
+from silver.few_trades import spans_of
 from silver.parse import parse_frame
 from silver.rows import Frame, Gap, Rejected, Trade
+from silver.survey import survey
 from silver.tables import GAPS, TRADES
+from silver.trades import ROUTE, TRADE_ROUTE
 
 MS = 1_786_310_819_680
 RECEIVED_US = 1_786_310_820_000_000
@@ -206,3 +212,15 @@ def test_two_symbols_may_fall_silent_at_the_same_moment(bronze: Bronze) -> None:
     assert bronze.rows(bronze.lake.read(GAPS), "venue", "symbol") == [
         ("bybit-linear", "BTC-USDT"), ("bybit-linear", "ETH-USDT"),
     ]  # fmt: skip
+
+
+def test_fills_of_one_match_are_no_copies_of_each_other_and_a_key_that_comes_twice_is(spark: SparkSession) -> None:
+    """Only where a key may repeat is silver asked for copies: else every batch of Bybit would be joined with it."""
+    for keys, repeats in (("abc", False), ("aba", True)):
+        made = [{"venue": "bybit-linear", "symbol": "BTC-USDT", "trade_key": key, "venue_sequence": 7} for key in keys]
+        heard = {"session_id": "S", "sequence": 5, "received_at": time_of(RECEIVED_US)}
+        rows = pa.Table.from_pylist([row | heard for row in made], contract_schema(TRADES))
+        few = spans_of(rows)
+        many = survey(frame_of(spark, rows).withColumn(ROUTE, f.lit(TRADE_ROUTE))).spans
+        assert few == many
+        assert [(span.rows, span.lowest, span.highest, span.repeats) for span in few] == [(3, 7, 7, repeats)]

@@ -13,6 +13,7 @@ from made_frames import GOOD, MS, RECEIVED_US, binance, coincap, rest, rest_row
 
 import silver.id_gaps
 import silver.refine
+from lakehouse.lake import Lake
 from silver.refine import Refine
 from silver.rows import Frame
 from silver.tables import GAPS, TRADES
@@ -42,7 +43,11 @@ def gaps(bronze: Bronze) -> list[tuple[Any, ...]]:
     return bronze.rows(bronze.lake.read(GAPS), *COLUMNS)
 
 
-def test_a_hole_closed_within_five_seconds_is_no_row_and_one_that_lasts_is_opened_and_closed(bronze: Bronze) -> None:
+@pytest.mark.parametrize("few_frames", [None, 0], ids=["in memory", "by Spark"])
+def test_a_hole_closed_within_five_seconds_is_no_row_and_one_that_lasts_is_opened_and_closed(
+    bronze: Bronze, few_frames: int | None
+) -> None:
+    bronze = refined_by(bronze, few_frames)
     bronze.carry([*trades([1, 2, 6], 0), *trades([1, 2, 4, 3, 5], 0, "ETHUSDT"), coincap()])
     bronze.carry([fill([3, 4, 5], 3), *trades([9], 4)])
     assert bronze.lake.version(GAPS) == 0
@@ -56,6 +61,15 @@ def test_a_hole_closed_within_five_seconds_is_no_row_and_one_that_lasts_is_opene
     assert (row["venue"], row["status"], row["reason"]) == ("binance", "closed", "trade ids are missing")
     assert row["detected_at"] < row["closed_at"]
     assert (row["from_time"], row["topic"], row["offset"]) == (None, None, None)
+
+
+def refined_by(bronze: Bronze, few_frames: int | None) -> Bronze:
+    """The same lake, whose batches go through Spark where none is few."""
+    if few_frames is None:
+        return bronze
+    settings = bronze.lake.settings
+    limits = settings.lake.model_copy(update={"few_frames": few_frames})
+    return Bronze(Lake(bronze.lake.spark, settings.model_copy(update={"lake": limits})))
 
 
 def test_a_silence_without_a_missing_id_opens_nothing_and_a_venue_gone_quiet_opens_its_holes(bronze: Bronze) -> None:
