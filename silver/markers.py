@@ -40,7 +40,7 @@ def _disconnect(fields: Fields, symbol: str | None, received_us: int | None) -> 
 def _symbol(frame: Frame, fields: Fields) -> str | None:
     name, venue = fields.text("symbol"), venue_named(str(frame.venue))
     pair = (
-        venue.pair_of(frame.symbols, name)
+        venue.pair_of(frame.symbols, str(frame.venue), name)
         if name is not None and venue is not None and venue.pair_of is not None
         else None
     )

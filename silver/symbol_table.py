@@ -80,6 +80,6 @@ def seed(lake: Lake) -> int:
 def _of_conf(settings: Settings) -> dict[tuple[str, str], Pair]:
     symbols, venues = load_symbols(), settings.venues
     found = {("binance", name): symbols.of_binance(name) for name in venues.binance.symbols}
-    found |= {("bybit-spot", name): symbols.of_bybit(name) for name in venues.bybit.spot_symbols}
-    found |= {("bybit-linear", name): symbols.of_bybit(name) for name in venues.bybit.linear_symbols}
+    found |= {("bybit-spot", name): symbols.of_bybit("bybit-spot", name) for name in venues.bybit.spot_symbols}
+    found |= {("bybit-linear", name): symbols.of_bybit("bybit-linear", name) for name in venues.bybit.linear_symbols}
     return {key: pair for key, pair in found.items() if pair is not None}

@@ -12,6 +12,7 @@ import yaml
 
 UNKNOWN = "unknown_symbol"
 AMBIGUOUS = "ambiguous_symbol"
+_PERPETUALS = "bybit-linear"  # the market whose names may end otherwise than with their quote
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Symbols:
     Args:
         binance_quotes: quote assets of Binance, longest first.
         bybit_quotes: quote assets of Bybit, spot and linear, longest first.
-        bybit_suffixes: quote asset by the ending of a name that does not show it.
+        bybit_suffixes: quote asset by the ending of a name of linear that does not show it.
         coincap_assets: ticker by CoinCap slug; no two have one.
         coingecko_ids: ticker by CoinGecko id; no two have one.
         ambiguous: source and its name of an asset, of those whose ticker another name has.
@@ -59,9 +60,14 @@ class Symbols:
         """The pair as Binance lists it, else the name split at the longest known quote; None when there is none."""
         return self.listed.get(("binance", name)) or self.by_text(name)
 
-    def of_bybit(self, name: str) -> Pair | None:
-        """Split a name like BTCUSDT, or BTCPERP (settled in USDC); None for a dated contract like BTC-25DEC26."""
-        return _split(name, {**self.bybit_suffixes, **{quote: quote for quote in self.bybit_quotes}}.items())
+    def of_bybit(self, venue: str, name: str) -> Pair | None:
+        """Split a name like BTCUSDT, or of linear BTCPERP (settled in USDC); None for a dated contract (BTC-25DEC26).
+
+        Where an ending stands for a quote, no name ends with that quote itself: the two would be one symbol.
+        """
+        suffixes = self.bybit_suffixes if venue == _PERPETUALS else {}
+        quotes = {quote: quote for quote in self.bybit_quotes if quote not in suffixes.values()}
+        return _split(name, {**suffixes, **quotes}.items())
 
     def by_text(self, name: str) -> Pair | None:
         """Split a name of Binance at the longest known quote, whatever the venue lists."""

@@ -17,10 +17,14 @@ def of_binance(name: str) -> tuple[str, str] | None:
 
 
 @lru_cache(maxsize=4096)
-def of_bybit(name: str) -> tuple[str, str] | None:
-    """Split a name such as BTCUSDT, or BTCPERP, whose quote the tables tell; None when there is none."""
+def of_bybit(venue: str, name: str) -> tuple[str, str] | None:
+    """Split a name such as BTCUSDT, or BTCPERP of linear, whose quote the tables tell; None when there is none."""
     tables = _tables()["bybit"]
-    return _split(name, {**{quote: quote for quote in tables["quotes"]}, **tables["suffixes"]})
+    endings = {quote: quote for quote in tables["quotes"]}
+    if venue == "bybit-linear":
+        endings = {e: quote for e, quote in endings.items() if e not in tables["suffixes"].values()}
+        endings |= tables["suffixes"]
+    return _split(name, endings)
 
 
 @lru_cache(maxsize=4096)
@@ -41,7 +45,7 @@ def base_and_quote(venue: str, venue_symbol: str) -> tuple[str, str] | None:
     if venue in ("coincap", "coingecko"):
         return in_dollars(venue, venue_symbol)
     if venue.startswith("bybit-"):
-        return of_bybit(venue_symbol)
+        return of_bybit(venue, venue_symbol)
     if not venue.startswith("coincap-"):
         return of_binance(venue_symbol)
     parts = venue_symbol.split("-")

@@ -213,6 +213,8 @@ def _symbol_name(frame: Frame, row: int, item: Any) -> ParsedRow:
         if text is not None and not (is_name(text) and len(text) <= _NAME_CHARS):
             fields.reasons.append(f"unknown_value:{name}")
     venue_symbol, base, quote = names.values()
+    if not fields.reasons and venue_symbol != f"{base}{quote}":
+        fields.reasons.append("unknown_value:symbol")  # two names could stand for one pair, whose trades would be mixed
     if fields.reasons or venue_symbol is None or base is None or quote is None or frame.received_us is None:
         return Rejected(row, tuple(fields.reasons))
     return SymbolName(row, venue_symbol, frame.received_us, base, quote, f"{base}-{quote}", "exchangeInfo")

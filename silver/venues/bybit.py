@@ -107,7 +107,7 @@ def _trade(frame: Frame, row: int, item: Any, names: _Names, symbol_of_topic: st
         return Rejected(row, ("not_object",))
     fields = Fields(item, frame.received_us)
     venue_symbol = fields.text(names.symbol)
-    pair = frame.symbols.of_bybit(venue_symbol) if venue_symbol is not None else None
+    pair = frame.symbols.of_bybit(str(frame.venue), venue_symbol) if venue_symbol is not None else None
     if venue_symbol is not None and pair is None:
         fields.reasons.append("unknown_symbol")
     elif venue_symbol is not None and symbol_of_topic not in (None, venue_symbol):

@@ -58,7 +58,8 @@ class Venue:
         canonical_trade: builds the fast path of its channel `trade`, if it has one.
         canonical_rows: by channel, the fast path of frames of many rows.
         ids_rise_by_one: whether an id that is missing between two others is a trade that was not heard.
-        pair_of: reads the venue's name of a symbol in our own markers of time, if they name any.
+        pair_of: reads the name that a market (a venue header) has of a symbol, in our own markers of time, if they name
+            any.
     """
 
     source: str
@@ -68,7 +69,7 @@ class Venue:
     canonical_trade: Callable[[], CanonicalTrade] | None = None
     canonical_rows: Mapping[str, CanonicalRows] = field(default_factory=dict)
     ids_rise_by_one: bool = False
-    pair_of: Callable[[Symbols, str], Pair | None] | None = None
+    pair_of: Callable[[Symbols, str, str], Pair | None] | None = None
 
 
 def canonical_digits(whole: int, fraction: int) -> str:

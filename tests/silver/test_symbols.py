@@ -81,6 +81,18 @@ def test_no_two_names_of_a_source_stand_for_one_ticker() -> None:
     assert symbols.refusal("coincap", "binance-coin", "no-such-coin") == "unknown_symbol"
 
 
+@pytest.mark.parametrize("market", ["binance", "bybit-spot", "bybit-linear"])
+def test_no_two_names_of_a_market_stand_for_one_pair(market: str) -> None:
+    symbols = load_symbols()
+    endings = (*symbols.binance_quotes, *symbols.bybit_quotes, *symbols.bybit_suffixes)
+    names = {f"{base}{ending}" for base in ("BTC", "USD", "BTCUSD", "PERP", "1") for ending in endings}
+    given = {
+        name: symbols.of_binance(name) if market == "binance" else symbols.of_bybit(market, name) for name in names
+    }
+    pairs = [pair for pair in given.values() if pair]
+    assert len(set(pairs)) == len(pairs) >= 85
+
+
 def test_a_ticker_is_of_the_first_name_that_the_tables_give_it() -> None:
     tables = symbol_tables()
     ids = {"pepe": "PEPE", "pepe-2": "PEPE", "pepe-3": "PEPE3"}

@@ -107,6 +107,8 @@ def _symbol(index: int, row: int, frame: Frame, value: Any, into: Judged) -> Non
     names = [fields.text(object_in(value).get(name)) for name in ("symbol", "baseAsset", "quoteAsset")]
     if not all(symbols.is_name(name) and len(name) <= _NAME_CHARS for name in names):
         raise BadField("unknown_value")
+    if names[0] != names[1] + names[2]:
+        raise BadField("unknown_value")
     into.symbols.append((index, row, names[0], frame.received_us, *names[1:]))
 
 

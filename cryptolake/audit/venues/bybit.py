@@ -52,7 +52,7 @@ def _trade(index: int, row: int, frame: Frame, value: Any, into: Judged) -> None
     symbol, key, side = map(fields.text, found[:3])
     price, quantity = map(fields.text_number, found[3:5])
     time, number = found[5:]
-    if symbols.of_bybit(symbol) is None or symbol_of_topic not in (None, symbol):
+    if symbols.of_bybit(str(frame.venue), symbol) is None or symbol_of_topic not in (None, symbol):
         raise BadField("unknown_symbol")
     if not _KEY.fullmatch(key) or side not in _SIDES:
         raise BadField("unknown_value")

@@ -25,7 +25,7 @@ def disconnect(index: int, row: int, frame: Frame, value: Any, into: Judged) -> 
 
 
 def _canonical(frame: Frame, venue_symbol: str) -> str:
-    pair = symbols.of_bybit(venue_symbol) if str(frame.venue) in BYBIT else None
+    pair = symbols.of_bybit(str(frame.venue), venue_symbol) if str(frame.venue) in BYBIT else None
     if pair is None:  # the markers of no other venue name symbols
         raise BadField("unknown_symbol")
     return "-".join(pair)
