@@ -205,6 +205,15 @@ def test_copies_by_stream_and_rest_are_told_by_key_and_contradictions_are_quaran
     assert fourth.counts["trades"] == 1
 
 
+def test_a_match_that_is_split_over_frames_is_in_silver_once(bronze: Bronze) -> None:
+    keys = [f"fill-{number}" for number in range(1_500)]
+    frames = [stream(*map(fill, keys[:1_024])), stream(*map(fill, keys[1_024:]), sequence=6)]
+    assert bronze.carry(frames).counts["trades"] == 1_500
+    again = bronze.carry([rest(*map(page, keys[900:1_100])), *frames, stream(fill("fill-1500"), sequence=7)])
+    assert (again.counts["trades"], again.counts["copies"], again.counts["quarantined"]) == (1, 1_700, 0)
+    assert len(set(bronze.trades("trade_key"))) == len(bronze.trades("trade_key")) == 1_501
+
+
 def test_two_symbols_may_fall_silent_at_the_same_moment(bronze: Bronze) -> None:
     marker = {"kind": "disconnect", "from_time_us": MS * 1000, "to_time_us": MS * 1000 + 1, "reason": "cut"}
     markers = [framed(marker | {"symbol": symbol}, channel="gap") for symbol in ("BTCUSDT", "ETHUSDT")]

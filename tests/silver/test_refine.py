@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import random
 from dataclasses import replace
 from datetime import UTC
 from decimal import Decimal
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from bronze_frames import Bronze, counts, time_of
-from crash_points import Cut, cut_at, drawn_points
+from crash_points import SEED, Cut, cut_at, drawn_points
 from made_frames import GOOD, KLINE, MS, RECEIVED_US, binance, coincap, klines, listing, rest, rest_row
 from polled_frames import coincap_prices, ticker, tickers
 
@@ -138,6 +139,20 @@ def test_a_further_copy_is_dropped_and_a_contradiction_quarantined_within_a_batc
     assert second.counts == counts(frames=10, trades=4, copies=4, quarantined=4)
     assert set(bronze.quarantined()) == {(3, 0), (4, 0), (11, 0), (12, 0), (16, 2), (19, 0)}
     assert bronze.trades("trade_key") == sorted([*((row[0],) for row in rows), *((row[0],) for row in new)])
+
+
+def test_two_collectors_of_a_venue_with_ids_are_heard_once(bronze: Bronze) -> None:
+    print(f"CRYPTOLAKE_TEST_SEED={SEED}")
+    heard = [
+        trade(number, session_id=session, sequence=number, received_us=RECEIVED_US + number * 1_000 + after)
+        for session, after in (("A", 0), ("B", 700))
+        for number in range(40, 100)
+    ]
+    random.Random(SEED).shuffle(heard)  # noqa: S311
+    told = [bronze.carry(heard[start : start + 40]).counts for start in range(0, 120, 40)]
+    assert sum(each["trades"] for each in told) == sum(each["copies"] for each in told) == 60
+    assert bronze.trades("trade_id") == [(number,) for number in range(40, 100)]
+    assert bronze.quarantined() == {}
 
 
 def test_candles_and_gaps_are_written_once(bronze: Bronze) -> None:

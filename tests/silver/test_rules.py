@@ -14,7 +14,7 @@ from silver.missing_ids import CLOSED, OPEN, UNRECOVERABLE
 from silver.replay import OUTCOMES
 from silver.rule_kinds import OneOf
 from silver.rules import load_rules, read_rules
-from silver.tables import GAPS, QUARANTINE
+from silver.tables import GAPS, QUALITY_RESULTS, QUARANTINE, TABLES
 
 TEXT = (resources.files("conf") / "quality.yml").read_text(encoding="utf-8")
 
@@ -56,6 +56,10 @@ def test_what_gaps_and_quarantine_may_say_is_what_is_written_there() -> None:
     }
     assert said[GAPS.name, "status"] == {OPEN, CLOSED, UNRECOVERABLE}
     assert said[QUARANTINE.name, "outcome"] == set(OUTCOMES)
+
+
+def test_every_table_of_silver_but_that_of_the_results_has_rules() -> None:
+    assert set(load_rules().tables) == {table.name for table in TABLES} - {QUALITY_RESULTS.name}
 
 
 def test_the_document_lists_the_rules_as_they_are(repo_root: Path) -> None:
