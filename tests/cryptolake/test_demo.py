@@ -35,6 +35,10 @@ STAGES = (
     "predictions",
     "more sources",
 )
+SOURCES = {
+    *("binance trades", "bybit trades", "coincap trades"),
+    *("binance tickers", "coingecko prices", "coincap prices"),
+}
 
 
 class Demo:
@@ -123,6 +127,13 @@ def trades(home: Path) -> tuple[int, str]:
     return int(row["n"]), row["last"]
 
 
+def flowing(home: Path) -> set[str]:
+    """Which sources have rows in silver."""
+    tables = ("trades", "prices", "tickers")
+    query = " UNION ".join(f"SELECT '{table}' AS held, venue FROM silver.{table}" for table in tables)  # noqa: S608
+    return {f"{row['venue'].partition('-')[0]} {row['held']}" for row in sql(home, query)}
+
+
 def closed(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) != 0
@@ -173,6 +184,7 @@ def test_a_newcomer_sees_bars_and_predictions_and_goes_on_where_he_stopped(home:
         # ready means that the tables are there; the first batch of the second run may come a moment later
         assert wait_until(lambda: trades(home)[0] > kept[0], SECOND_S, 1), second.text
         assert trades(home)[1] > kept[1]
+        assert wait_until(lambda: flowing(home) == SOURCES, SECOND_S, 2), flowing(home)
         assert sql(home, "SELECT DISTINCT model_version FROM gold.model_scores") == models, "not trained again"
         assert second.ctrl_c() == 0
         assert second.processes() == []
