@@ -134,23 +134,24 @@ def test_pings_are_answered_but_do_not_count_as_data(times: CollectorSettings) -
     assert pongs[:5] == [b"0", b"1", b"2", b"3", b"4"]
 
 
-def test_our_pings_keep_their_interval(times: CollectorSettings) -> None:
+@pytest.mark.parametrize("message", ["", '{"op":"ping"}'])
+def test_our_pings_keep_their_interval(times: CollectorSettings, message: str) -> None:
     pings: list[float] = []
 
     async def handler(socket: web.WebSocketResponse) -> None:
         while True:
             await socket.send_str("data")
             try:
-                message = await socket.receive(0.05)
+                heard = await socket.receive(0.05)
             except TimeoutError:
                 continue
-            if message.type is aiohttp.WSMsgType.PING:
+            if heard.type is aiohttp.WSMsgType.PING if not message else heard.data == message:
                 pings.append(time.monotonic())
-            if message.type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED):
+            if heard.type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED):
                 return
 
     with ScriptedVenue(handler) as venue:
-        connection, _ = connected(venue.url, times, heartbeat=Heartbeat(0.2))
+        connection, _ = connected(venue.url, times, heartbeat=Heartbeat(0.2, message))
         await_until(lambda: len(pings) >= 3, 4, "pings")
         connection.close("test")
         connection.join(3)

@@ -15,7 +15,7 @@ from bronze.collector import collect
 from bronze.rest import RestError, retry_after_s
 from bronze.venues import POLLED, SOURCES, VENUES, venue_of
 from bronze.venues.binance_tickers import greatest, weight_of
-from bronze.venues.protocol import Envelope
+from bronze.venues.protocol import Envelope, Heartbeat
 from lakehouse.errors import CryptolakeError
 from lakehouse.home import claim_home, home_kind, is_loopback, kind_of
 from lakehouse.settings import Settings
@@ -298,6 +298,7 @@ def test_bybit_takes_a_connection_a_category_and_a_request_a_symbol(settings: Se
     bybit = settings.venues.bybit.model_copy(update={"spot_symbols": ("BTCUSDT", "ETHUSDT"), "linear_symbols": ()})
     only_spot = settings.model_copy(update={"venues": settings.venues.model_copy(update={"bybit": bybit})})
     (spot,) = venue_of("bybit").feeds(only_spot)
+    assert venue_of("bybit").heartbeat(settings) == Heartbeat(20, '{"op":"ping"}')
     assert (spot.venue, spot.url) == ("bybit-spot", "wss://stream.bybit.com/v5/public/spot")
     assert [json.loads(message)["args"] for message in spot.subscriptions] == [
         ["publicTrade.BTCUSDT"],
