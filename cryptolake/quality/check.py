@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -194,7 +194,7 @@ class QualityCheck:
             severity=rule.severity,
             rows=rows.num_rows,
             unexpected=len(verdict.unexpected),
-            examples=_examples(rows.take(pa.array(places, pa.int64())), rules, rule),
+            examples=_examples([rows.slice(place, 1) for place in places], rules, rule),
         )
 
 
@@ -207,11 +207,12 @@ def _presence(name: str) -> str:
     return f"CASE WHEN {_quoted(name)} IS NOT NULL THEN TRUE END AS {_quoted(name)}"
 
 
-def _examples(rows: pa.Table, rules: TableRules, rule: Rule) -> tuple[str, ...]:
-    if not rows.num_rows:
+def _examples(rows: Sequence[pa.Table], rules: TableRules, rule: Rule) -> tuple[str, ...]:
+    if not rows:
         return ()
     shown = list(dict.fromkeys((*rules.key, *rule.columns)))
-    return tuple(map(_example, batch_of(rows, rules)[shown].to_dict("records")))
+    # By slices, because pyarrow cannot take rows of string views, which DataFusion gives.
+    return tuple(map(_example, batch_of(pa.concat_tables(rows), rules)[shown].to_dict("records")))
 
 
 def _example(row: Mapping[Any, Any]) -> str:

@@ -111,7 +111,8 @@ def assert_same_reasons(cases: list[Case], frame: Callable[[Row], Frame], at_lea
         (parsed,) = parse_frame(frame({**GOOD[TRADES.name], **each.changes}))
         reasons = {r.split(":")[0] for r in parsed.reasons} if isinstance(parsed, Rejected) else set()
         refused = [by_name[name] for name in broken - {"key_once"} if by_name[name].severity == "reject"]
-        assert reasons == {rule.reason for rule in refused}, each.changes
+        # What is wrong with a text as such is no rule of a table.
+        assert reasons - {"control_char"} == {rule.reason for rule in refused}, each.changes
         rejecting += bool(reasons)
     assert rejecting >= at_least
 
