@@ -140,9 +140,9 @@ class IdGaps:
 
 def _not_closed(lake: Lake) -> list[Gap]:
     rows = lake.rows_where(GAPS, [[("from_id", ">=", 0), ("status", "in", [OPEN, UNRECOVERABLE])]])
-    told = in_micros(rows, "detected_at", "detected_us")
     fields = ["venue", "symbol", "from_id", "to_id", "status", "reason", "detected_us"]
-    return [Gap(**row, missing=[(row["from_id"], row["to_id"])], stored=True) for row in told.select(fields).to_pylist()]
+    told = in_micros(rows, "detected_at", "detected_us").select(fields)
+    return [Gap(**row, missing=[(row["from_id"], row["to_id"])], stored=True) for row in told.to_pylist()]
 
 
 def _stored_holes(lake: Lake, symbols: Collection[tuple[str, str]]) -> Iterator[Hole]:
