@@ -19,11 +19,12 @@ from bronze import tables as bronze_tables
 from bronze.land import Land
 from bronze.topics import topic_ids
 from cryptolake.lake_status import LakeStatus
-from cryptolake.maintain import maintain
+from cryptolake.maintain import Maintained, maintain
 from cryptolake.replaying import replay_groups
 from cryptolake.requests import Inbox
 from cryptolake.stopwatch import Stopwatch
 from cryptolake.stream import checkpoint_folder, start_stream
+from cryptolake.upkeep import Upkeep
 from gold import tables as gold_tables
 from lakehouse.errors import CryptolakeError
 from lakehouse.home import lake_folder
@@ -88,6 +89,7 @@ class Pipeline:
         self._predict = Predict(lake)
         self._status = LakeStatus(settings)
         self._busy = threading.Lock()
+        self._upkeep = Upkeep(lake, self._between_whole_batches, self._refine.advance_mark)
         self.failure: Exception | None = None
 
     def drain(self) -> None:
@@ -121,6 +123,15 @@ class Pipeline:
             self._busy.release()
         self._status.write()
 
+    def tend(self) -> None:
+        """Go on with the upkeep of the tables for some milliseconds."""
+        if self.failure is None:
+            self._upkeep.advance()
+
+    def maintain(self) -> list[Maintained]:
+        """Tend all tables now, between batches; minutes go on closing meanwhile."""
+        return list(maintain(self._lake, self._between_whole_batches, self._tick_now_and_then()))
+
     def close(self) -> None:
         """Close every minute that is still open, and predict on them."""
         with self._busy:
@@ -152,6 +163,17 @@ class Pipeline:
             if self.failure is not None:  # the batch it cut off is finished first, by the next start of the stream
                 raise CryptolakeError("The stream has just failed and starts again", "Give the command again.")
             yield
+
+    def _tick_now_and_then(self) -> Callable[[], None]:
+        ticked_s = time.monotonic()
+
+        def tick() -> None:
+            nonlocal ticked_s
+            if time.monotonic() - ticked_s > _TICK_S:
+                self.on_tick(backlog=True)
+                ticked_s = time.monotonic()
+
+        return tick
 
     @contextmanager
     def between_batches(self) -> Iterator[None]:
@@ -266,14 +288,13 @@ def owner_handlers(lake: Lake, pipeline: Pipeline) -> Handlers:
     def predict(_: dict[str, Any]) -> dict[str, Any]:
         return {"versions": pipeline.predict()}
 
-    def compact(_: dict[str, Any]) -> dict[str, Any]:
-        with pipeline.between_batches():
-            return {"tables": [str(table) for table in maintain(lake)]}
+    def tend(_: dict[str, Any]) -> dict[str, Any]:
+        return {"tables": [done.as_json() for done in pipeline.maintain()]}
 
     def replay(arguments: dict[str, Any]) -> dict[str, Any]:
         return dict(pipeline.replay_quarantine(Selection.of(arguments)))
 
-    return {"train": train, "predict": predict, "maintain": compact, "quarantine replay": replay}
+    return {"train": train, "predict": predict, "maintain": tend, "quarantine replay": replay}
 
 
 def _stream(
@@ -289,6 +310,7 @@ def _stream(
         while query.isActive and not stop.is_set():
             pipeline.on_tick(backlog=bool(query.status["isDataAvailable"]))
             serve()
+            pipeline.tend()
             query.awaitTermination(_TICK_S)  # type: ignore[arg-type] # it takes fractions of a second, too
         if (error := query.exception()) is not None:
             raise error

@@ -38,7 +38,7 @@ def create_statement(table: Table, identifier: str) -> str:
 
 def properties_of(table: Table) -> dict[str, str]:
     """The properties that a table is created with: those of its contract, and its constraints."""
-    properties = {"delta.dataSkippingStatsColumns": ",".join(_with_statistics(table)), **table.properties}
+    properties = {"delta.dataSkippingStatsColumns": ",".join(bounded(table)), **table.properties}
     if table.append_only:
         # A change feed of appends costs nothing: it reads the appended files, and names their version.
         properties |= {"delta.appendOnly": "true", "delta.enableChangeDataFeed": "true"}
@@ -60,7 +60,7 @@ def add_columns_statement(table: Table, identifier: str, names: Collection[str])
     return f"ALTER TABLE {identifier} ADD COLUMNS ({columns})"
 
 
-def _with_statistics(table: Table) -> list[str]:
+def bounded(table: Table) -> list[str]:
     """The columns whose bounds the log holds: not decimals, whose bounds delta-rs rounds, so that rows were skipped."""
     return [field.name for field in table.schema.fields if isinstance(field.dataType, _BOUNDED)]
 

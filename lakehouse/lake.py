@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 
 import pyarrow as pa
+from deltalake import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import BinaryType
 
@@ -19,6 +20,7 @@ from lakehouse.conditions import AnyOf, Condition, Spans, fulfils, in_spans
 from lakehouse.ddl import add_columns_statement, create_statement
 from lakehouse.home import lake_folder
 from lakehouse.local_tables import LocalTables, append, appendable, create, exists
+from lakehouse.maintenance.properties import kept_properties
 from lakehouse.marks import Marks, note_of
 from lakehouse.merge import merge_source, merge_statement
 from lakehouse.settings import Settings
@@ -59,7 +61,7 @@ class Lake:
         self.spark = spark
         self.settings = settings
         self._catalog = settings.lake.catalog
-        self._local = LocalTables()
+        self._local = LocalTables(settings.maintenance.reload_commits)
         self._known: dict[str, _Known] = {}
         self._carried: dict[str, dict[str, int]] = {}
 
@@ -82,7 +84,7 @@ class Lake:
     def _create(self, table: Table) -> None:
         if not self._catalog:
             # Not clustered: delta-rs could not append. Rows come in the order of time, which prunes, too.
-            create(self.path(table), table)
+            create(self.path(table), table, kept_properties(self.settings.maintenance))
         elif not self.exists(table):
             self.spark.sql(create_statement(table, self.identifier(table)))
             return
@@ -181,6 +183,17 @@ class Lake:
         """The newest version of the table."""
         return self._state(table).version()
 
+    def unchanged(self, table: Table, after_version: int, to_version: int) -> bool:
+        """Whether versions (after_version, to_version] hold the same rows: a compaction or a mark; False if unknown."""
+        return self._state(table).unchanged(after_version, to_version)
+
+    def past_spark(self, table: Table) -> DeltaTable | None:
+        """The newest version as delta-rs has it; None where it cannot write to the table."""
+        if self._catalog:
+            return None
+        newest = self._local.newest(self.path(table))
+        return newest if appendable(newest) else None
+
     def table_id(self, table: Table) -> str:
         """The table's own id, which a table made anew under the same name does not share."""
         return self._state(table).table_id()
@@ -230,7 +243,7 @@ class Lake:
         if txn and _at_least(self.mark(table, txn.app_id), txn.version):
             return None
         limits = self.settings.lake
-        if count is not None and count <= limits.arrow_rows and _is_narrow(table) and self._is_appendable(table):
+        if count is not None and count <= limits.arrow_rows and _is_narrow(table) and self.past_spark(table):
             return self._append_rows(table, rows.toArrow(), txn)
         files = rows if count is None else rows.coalesce(1 + count // limits.rows_per_file)
         return self._append(table, files, self._marks_with(table, txn), {})
@@ -284,6 +297,10 @@ class Lake:
             self.spark.catalog.dropTempView(view)
         return self._committed(table, self.spark, marks)
 
+    def note(self, table: Table) -> str:
+        """The user metadata of a commit that is not made by this class, so that it keeps the marks of the table."""
+        return note_of(self._marks_with(table, None))
+
     @contextmanager
     def keeping_marks(self, table: Table) -> Iterator[None]:
         """Let commits of this session's own SQL, such as an OPTIMIZE, keep the marks of the table."""
@@ -306,11 +323,8 @@ class Lake:
             return version
         return self._append(table, frame_of(self.spark, ordered).coalesce(1), self._marks_with(table, txn), {})
 
-    def _is_appendable(self, table: Table) -> bool:
-        return not self._catalog and appendable(self._local.newest(self.path(table)))
-
     def _append_local(self, table: Table, rows: pa.Table, txn: Txn | None) -> int | None:
-        if not self._is_appendable(table):
+        if self.past_spark(table) is None:
             return None
         marks = self._marks_with(table, txn)
         version = append(self._local.newest(self.path(table)), rows, note_of(marks))

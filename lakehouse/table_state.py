@@ -17,6 +17,7 @@ from pyspark.sql import functions as f
 
 from lakehouse.conditions import AnyOf, files_to_read, fulfils, matches
 from lakehouse.local_tables import LocalTables
+from lakehouse.maintenance.log_folder import LogFolder
 from lakehouse.marks import Marks, newest_marks
 from lakehouse.selecting import select
 
@@ -26,6 +27,7 @@ _CHANGE_TYPE = "_change_type"
 NEW_STATES: AnyOf = [[(_CHANGE_TYPE, "in", ("insert", "update_postimage"))]]
 # Commits that are no writes of ours, such as an ADD COLUMNS, may lie above the newest marks.
 _COMMITS_READ = 20
+_VERSIONS_LOOKED_AT = 1000
 _ANY_TIME = datetime.min.replace(tzinfo=UTC)
 
 
@@ -82,6 +84,10 @@ class TableState(Protocol):
 
     def marks(self) -> Marks:
         """The marks that steps have left, by app id."""
+        ...
+
+    def unchanged(self, after_version: int, to_version: int) -> bool:
+        """Whether versions (after_version, to_version] are known to hold the very rows of the one before them."""
         ...
 
     def rows_where(self, any_of: AnyOf) -> pa.Table:
@@ -148,6 +154,11 @@ class LocalTableState:
     def marks(self) -> Marks:
         """The marks in the newest commit that has any: as a rule the newest one."""
         return local_marks(self._table())
+
+    def unchanged(self, after_version: int, to_version: int) -> bool:
+        """Whether no commit among them has changed a row, as their files in the log say; not asked of very many."""
+        few = 0 <= to_version - after_version <= _VERSIONS_LOOKED_AT
+        return few and not LogFolder(self._folder).changes_rows(after_version, to_version)
 
     def rows_where(self, any_of: AnyOf) -> pa.Table:
         """The rows that fulfil one of the conditions; files whose bounds say that none of theirs can are not opened."""
@@ -258,6 +269,10 @@ class CatalogTableState:
         history = self._spark().sql(f"DESCRIBE HISTORY {self._identifier}")
         noted = history.where("userMetadata IS NOT NULL").orderBy(f.desc("version")).limit(_COMMITS_READ)
         return newest_marks(row["userMetadata"] for row in noted.select("userMetadata").collect()) or {}
+
+    def unchanged(self, after_version: int, to_version: int) -> bool:
+        """Known only when there is none."""
+        return to_version == after_version
 
     def few_rows_where(self, any_of: AnyOf, most: int) -> pa.Table | None:
         """None: nothing tells without a job how many there are."""

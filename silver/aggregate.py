@@ -120,6 +120,9 @@ class Aggregate:
         changed: list[BarKey] = []
         while self._consumed[table.name] < version:
             low = self._consumed[table.name]
+            if self._lake.unchanged(table, low, version):
+                self._consumed[table.name] = version
+                break
             high = min(version, low + self._lake.settings.lake.drain_versions)
             if table is TRADES:
                 query = touched_query(self._lake.settings.lake.clock_skew_s, None)

@@ -110,7 +110,8 @@ class HighWater:
             what the table holds, if it had to be read; else None.
         """
         version = lake.version(TRADES)
-        if version == self._version:
+        if self._version >= 0 and lake.unchanged(TRADES, self._version, version):  # a compaction, or a mark
+            self._version = version
             return None
         # A key is in the table once; where numbers are shared by rows of a frame nobody asks how many there are.
         spans = [

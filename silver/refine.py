@@ -87,10 +87,11 @@ class Refine:
         """Refine what bronze holds beyond the mark, in groups of bounded size; return how many versions that was."""
         current = self._lake.version(FRAMES)
         first = low = self._mark(TRADES)
-        for high in self._group_ends(low, current):
-            few = self._lake.few_changes(FRAMES, low, high)
-            self.run(self._lake.read_changes(FRAMES, low, high) if few is None else few, high).release()
-            low = high
+        if not self._lake.unchanged(FRAMES, low, current):
+            for high in self._group_ends(low, current):
+                few = self._lake.few_changes(FRAMES, low, high)
+                self.run(self._lake.read_changes(FRAMES, low, high) if few is None else few, high).release()
+                low = high
         self._refresh()
         self._id_gaps.write_filled(self._lake)
         return max(low - first, 0)

@@ -42,7 +42,7 @@ class Windows:
         if self._seen is not None:
             return
         mark, self._seen = self._lake.mark(FIVE_MINUTE_BARS, self._app_id), self._lake.version(ONE_MINUTE_BARS)
-        if self._seen > (mark or 0):
+        if self._seen > (mark or 0) and not self._lake.unchanged(ONE_MINUTE_BARS, mark or 0, self._seen):
             self._find(mark, self._seen, now_s)
 
     def take(self, minutes: Collection[BarKey], now_s: float) -> None:

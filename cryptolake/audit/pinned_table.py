@@ -119,12 +119,13 @@ class PinnedTable:
         """
         if mark is None:
             return frozenset(self.files)
-        above, data_came = set(), False
+        above: set[str] = set()
         for version in range(mark + 1, self.version + 1):
+            # Files that only rearrange rows (a compaction) are above the mark when newer rows are among them.
+            gone = {self._path(action["path"]) for action in self._actions(version, "remove")}
+            rearranged = not above.isdisjoint(gone)
             adds = self._actions(version, "add")
-            data_came = data_came or any(add.get("dataChange", True) for add in adds)
-            # Files that only rearrange rows (OPTIMIZE) are above the mark only when newer rows can be among them.
-            above |= {self._path(add["path"]) for add in adds if data_came}
+            above |= {self._path(add["path"]) for add in adds if rearranged or add.get("dataChange", True)}
         return frozenset(file for file in self.files if file in above)
 
     def changes_above(self, mark: int | None, columns: Columns, batch_bytes: int) -> Iterator[Any]:

@@ -35,10 +35,14 @@ def predict(context: typer.Context) -> None:
 
 
 def maintain(context: typer.Context) -> None:
-    """Compact the tables and remove files that no version needs. Example: cryptolake maintain."""
+    """Compact all tables, cut their logs and remove files that no kept version needs.
+
+    Example: cryptolake maintain
+    """
     answer = ask_or_own(settings_of(context), "maintain", _maintain)
-    for line in answer.get("tables", []):
-        typer.echo(line)
+    from cryptolake.maintain import Maintained, show
+
+    show([Maintained.of_json(done) for done in answer.get("tables", [])])
 
 
 def ask_or_own(
@@ -102,6 +106,10 @@ def _predict(lake: Lake, settings: Settings) -> dict[str, Any]:
 
 
 def _maintain(lake: Lake, settings: Settings) -> dict[str, Any]:
-    from cryptolake.maintain import maintain as compact
+    from cryptolake.maintain import maintain as tend
 
-    return {"tables": [str(table) for table in compact(lake)]}
+    tables = []
+    for done in tend(lake):
+        typer.echo(f"maintain: {done.table}: {done.before.files:,} files -> {done.after.files:,}", err=True)
+        tables.append(done.as_json())
+    return {"tables": tables}

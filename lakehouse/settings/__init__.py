@@ -4,6 +4,7 @@ from lakehouse.settings.collector import BackfillSettings, CollectorSettings, Sp
 from lakehouse.settings.kafka import KafkaSettings
 from lakehouse.settings.lake import InboxSettings, LakeSettings, SchemaNames, SparkSettings
 from lakehouse.settings.loading import load_settings
+from lakehouse.settings.maintenance import MaintenanceSettings
 from lakehouse.settings.models import MlflowSettings, MlSettings
 from lakehouse.settings.processes import DemoSettings, SupervisorSettings
 from lakehouse.settings.readers import AuditSettings, QualitySettings, ServingSettings
@@ -36,6 +37,7 @@ __all__ = [
     "InboxSettings",
     "KafkaSettings",
     "LakeSettings",
+    "MaintenanceSettings",
     "MlSettings",
     "MlflowSettings",
     "QualitySettings",

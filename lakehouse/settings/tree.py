@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSett
 from lakehouse.settings.collector import BackfillSettings, CollectorSettings, SpoolSettings
 from lakehouse.settings.kafka import KafkaSettings
 from lakehouse.settings.lake import InboxSettings, LakeSettings, SparkSettings
+from lakehouse.settings.maintenance import MaintenanceSettings
 from lakehouse.settings.models import MlflowSettings, MlSettings
 from lakehouse.settings.processes import DemoSettings, SupervisorSettings
 from lakehouse.settings.readers import AuditSettings, QualitySettings, ServingSettings
@@ -29,6 +30,7 @@ class Settings(BaseSettings):
     target: str
     home: Path
     lake: LakeSettings
+    maintenance: MaintenanceSettings
     spark: SparkSettings
     kafka: KafkaSettings
     audit: AuditSettings

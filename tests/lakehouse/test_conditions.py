@@ -48,7 +48,7 @@ def test_what_is_read_is_what_matches_and_files_without_it_are_not_opened(tmp_pa
         some = [row(chance, file) for _ in range(4)]
         rows += some
         write_deltalake(tmp_path, pa.Table.from_pylist(some, SCHEMA), mode="append")
-    state = LocalTableState(tmp_path, LocalTables())
+    state = LocalTableState(tmp_path, LocalTables(reload_commits=100))
     files = pa.table(DeltaTable(tmp_path).get_add_actions())
     exact = chance.choice(rows)["at"]
     asked: list[AnyOf] = [

@@ -1,0 +1,150 @@
+"""The upkeep of one table in a folder, in pieces between which its owner does other things."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import unquote
+
+import pyarrow as pa
+from deltalake import CommitProperties
+
+from lakehouse.arrow import contract_schema
+from lakehouse.faults import fault_point
+from lakehouse.lake import Lake
+from lakehouse.local_tables import append
+from lakehouse.maintenance.compaction import Compaction, Hold, newest_of
+from lakehouse.maintenance.garbage import removed_since, unneeded
+from lakehouse.maintenance.log_folder import LogFolder, cut
+from lakehouse.maintenance.properties import kept_properties
+from lakehouse.marks import marks_in
+from lakehouse.table import Table
+
+log = logging.getLogger(__name__)
+Piece = TypeVar("Piece")
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """How much there is of a table in a folder.
+
+    Args:
+        files: of its newest version.
+        file_bytes: of these.
+        disk_files: all files of rows, older versions' too.
+        disk_bytes: of these.
+        log_files: in `_delta_log`.
+        log_bytes: of these.
+    """
+
+    files: int
+    file_bytes: int
+    disk_files: int
+    disk_bytes: int
+    log_files: int
+    log_bytes: int
+
+
+class Tending:
+    """Compacts a table, cuts its log and deletes the files that no version still to be read needs.
+
+    What readers can see changes in single commits and deletions, made while `hold` keeps batches out; what takes
+    longer, to read and to write rows, touches nothing that they could see. It may be given up after any piece, and
+    killed at any moment.
+
+    Args:
+        lake: whose owner this process is.
+        table: one that delta-rs can write to.
+        hold: keeps batches out.
+        first_unread: the first version that a step has still to read by the table's change feed.
+    """
+
+    def __init__(self, lake: Lake, table: Table, hold: Hold, first_unread: Callable[[], int]) -> None:
+        self._lake = lake
+        self._table = table
+        self._hold = hold
+        self._first_unread = first_unread
+        self._limits = lake.settings.maintenance
+        self._folder = lake.path(table)
+        self._log = LogFolder(self._folder)
+        self._compaction = Compaction(lake, table, hold, first_unread)
+
+    def steps(self, fewest_files: int) -> Iterator[None]:
+        """Do all there is to do now, and pause after every piece of it.
+
+        Args:
+            fewest_files: so many small files are made one.
+        """
+        self._set_properties()
+        yield
+        yield from self._compaction.steps(fewest_files)
+        self._make_sure_of_marks_and_checkpoint()
+        yield
+        yield from self._cut_log()
+        yield from self._delete_unneeded()
+
+    def footprint(self) -> Footprint:
+        """Measure the table."""
+        held = pa.table(newest_of(self._lake, self._table).get_add_actions())["size_bytes"].to_pylist()
+        on_disk = [entry.stat().st_size for entry in os.scandir(self._folder) if entry.name.endswith(".parquet")]
+        in_log = [entry.stat().st_size for entry in os.scandir(self._folder / "_delta_log") if entry.is_file()]
+        return Footprint(len(held), sum(held), len(on_disk), sum(on_disk), len(in_log), sum(in_log))
+
+    def _set_properties(self) -> None:
+        """Let a table that was made before, or under other settings, say what holds now."""
+        newest, wanted = newest_of(self._lake, self._table), dict(kept_properties(self._limits))
+        held = newest.metadata().configuration
+        if any(held.get(name) != value for name, value in wanted.items()):
+            with self._hold():
+                note = CommitProperties({"userMetadata": self._lake.note(self._table)})
+                newest_of(self._lake, self._table).alter.set_table_properties(wanted, commit_properties=note)
+
+    def _make_sure_of_marks_and_checkpoint(self) -> None:
+        """What a cut leaves must hold the marks, and be read without replaying thousands of commits."""
+        with self._hold():
+            newest = newest_of(self._lake, self._table)
+            if marks_in(newest.history(1)[0].get("userMetadata")) is None:
+                append(newest, contract_schema(self._table).empty_table(), self._lake.note(self._table))
+            if newest.version() - max(self._log.hinted_checkpoint(), 0) > 2 * self._limits.every_commits:
+                newest.create_checkpoint()
+
+    def _cut_log(self) -> Iterator[None]:
+        keep_after_s = time.time() - self._limits.keep_log_s
+        doomed = cut(self._log.files(), keep_after_s, self._first_unread(), self._log.hinted_checkpoint())
+        for some in _pieces(doomed, self._limits.deleted_at_once):
+            with self._hold():
+                self._log.delete(some)
+            fault_point("after_log_cut")
+            yield
+
+    def _delete_unneeded(self) -> Iterator[None]:
+        before_s, files = time.time() - self._limits.keep_files_s, self._log.files()
+        first_unread = self._first_unread()
+        if any(file.written_s < before_s for file in files if file.is_commit and file.version >= first_unread):
+            log.warning("%s: a step has not read on for long, so that no file is deleted", self._table.name)
+            return
+        needed = pa.table(newest_of(self._lake, self._table).get_add_actions())["path"].to_pylist()
+        needed += removed_since(self._log, files, before_s)
+        yield
+        for some in _pieces(
+            list(unneeded(self._folder, set(map(unquote, needed)), before_s)), self._limits.deleted_at_once
+        ):
+            with self._hold():
+                _delete(some)
+            fault_point("after_files_deleted")
+            yield
+
+
+def _delete(paths: Sequence[Path]) -> None:
+    for path in paths:
+        path.unlink(missing_ok=True)
+
+
+def _pieces(whole: Sequence[Piece], size: int) -> Iterator[Sequence[Piece]]:
+    for start in range(0, len(whole), size):
+        yield whole[start : start + size]
