@@ -10,13 +10,13 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table as RichTable
 
-from cryptolake.upkeep import Hold, tend, tended_tables
+from cryptolake.upkeep import tend, tended_tables
 from lakehouse.lake import Lake
+from lakehouse.maintenance.compaction import Hold
+from lakehouse.maintenance.grouping import Worth
 from lakehouse.maintenance.tending import Footprint
 from lakehouse.table import Table
 from serving.catalog import TABLES
-
-_FEWEST_FILES = 2  # whoever asks for it wants it done
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def maintain(
         if table not in here:
             yield from _by_spark(lake, table, hold)
             continue
-        for done in tend(lake, table, hold, _FEWEST_FILES):
+        for done in tend(lake, table, hold, Worth.at_once):
             if done is not None and done[0].files:
                 yield Maintained(table.name, *done)
             between()

@@ -5,18 +5,18 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from bronze.tables import FRAMES
 from lakehouse.lake import Lake
+from lakehouse.maintenance.compaction import Hold, Judged
+from lakehouse.maintenance.grouping import Worth
 from lakehouse.maintenance.tending import Footprint, Tending
 from lakehouse.table import Table
 from serving.catalog import TABLES
 from silver.tables import CANDLES, FIVE_MINUTE_BARS, ONE_MINUTE_BARS, SIX_MINUTE_TRENDS, TRADES
 
 log = logging.getLogger(__name__)
-Hold = Callable[[], AbstractContextManager[None]]
 
 # Which step reads the change feed of a table, and on which table it keeps its mark: what lies above it, it still reads.
 READ_BY: Mapping[str, tuple[str, Table]] = {
@@ -29,10 +29,12 @@ READ_BY: Mapping[str, tuple[str, Table]] = {
 
 def first_unread(lake: Lake, table: Table) -> int:
     """The first version of a table that a step has still to read; the one after the newest when there is none."""
+    newest = lake.version(table)
     if table.name not in READ_BY:
-        return lake.version(table) + 1
+        return newest + 1
     step, target = READ_BY[table.name]
-    return (lake.mark(target, lake.app_id(target, step, table)) or 0) + 1
+    mark = lake.mark(target, lake.app_id(target, step, table)) or 0
+    return newest + 1 if lake.unchanged(table, mark, newest) else mark + 1
 
 
 def tended_tables(lake: Lake) -> list[Table]:
@@ -101,25 +103,25 @@ class Upkeep:
             with self._hold():
                 self._advance_marks()
             yield
-        for _ in tend(self._lake, table, self._hold, self._limits.fewest_files):
+        for _ in tend(self._lake, table, self._hold, Worth.by_and_by):
             yield
 
 
-def tend(lake: Lake, table: Table, hold: Hold, fewest_files: int) -> Iterator[tuple[Footprint, Footprint] | None]:
+def tend(lake: Lake, table: Table, hold: Hold, judged: Judged) -> Iterator[tuple[Footprint, Footprint] | None]:
     """Tend one table now.
 
     Args:
         lake: whose owner this process is.
         table: one of `tended_tables`.
         hold: keeps batches out.
-        fewest_files: so many small files are made one.
+        judged: says which compaction is worth it.
 
     Yields:
         None after every piece and, at the end, what there was before and what there is now.
     """
     tending = Tending(lake, table, hold, lambda: first_unread(lake, table))
     before, began_s = tending.footprint(), time.monotonic()
-    for _ in tending.steps(fewest_files):
+    for _ in tending.steps(judged):
         yield None
     after = tending.footprint()
     log.info(

@@ -24,12 +24,14 @@ from lakehouse.errors import CryptolakeError
 from lakehouse.faults import fault_point
 from lakehouse.lake import Lake
 from lakehouse.maintenance.bounds import FileBounds
-from lakehouse.maintenance.grouping import DataFile, next_group
+from lakehouse.maintenance.grouping import DataFile, Worth, next_group
 from lakehouse.maintenance.log_folder import Action, LogFolder
 from lakehouse.maintenance.rewriting import Rewriting
+from lakehouse.settings.maintenance import MaintenanceSettings
 from lakehouse.table import Table
 
 Hold = Callable[[], AbstractContextManager[None]]
+Judged = Callable[[MaintenanceSettings, int], Worth]
 _EPOCH = datetime.fromtimestamp(0, UTC)
 
 
@@ -52,14 +54,14 @@ class Compaction:
         self._folder = lake.path(table)
         self._log = LogFolder(self._folder)
 
-    def steps(self, fewest_files: int) -> Iterator[None]:
+    def steps(self, judged: Judged) -> Iterator[None]:
         """Compact until nothing is to be gained, and pause after every piece.
 
         Args:
-            fewest_files: so many small files are made one.
+            judged: says what is worth it.
         """
         target_bytes = self._limits.target_bytes if self._table.append_only else self._limits.merged_bytes
-        while group := next_group(self._cold_files(), target_bytes, fewest_files, self._limits.most_files):
+        while group := next_group(self._cold_files(), judged(self._limits, target_bytes)):
             yield from self._compact(group)
 
     def _cold_files(self) -> list[DataFile]:

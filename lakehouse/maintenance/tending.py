@@ -18,7 +18,7 @@ from lakehouse.arrow import contract_schema
 from lakehouse.faults import fault_point
 from lakehouse.lake import Lake
 from lakehouse.local_tables import append
-from lakehouse.maintenance.compaction import Compaction, Hold, newest_of
+from lakehouse.maintenance.compaction import Compaction, Hold, Judged, newest_of
 from lakehouse.maintenance.garbage import removed_since, unneeded
 from lakehouse.maintenance.log_folder import LogFolder, cut
 from lakehouse.maintenance.properties import kept_properties
@@ -74,15 +74,15 @@ class Tending:
         self._log = LogFolder(self._folder)
         self._compaction = Compaction(lake, table, hold, first_unread)
 
-    def steps(self, fewest_files: int) -> Iterator[None]:
+    def steps(self, judged: Judged) -> Iterator[None]:
         """Do all there is to do now, and pause after every piece of it.
 
         Args:
-            fewest_files: so many small files are made one.
+            judged: says which compaction is worth it: `Worth.by_and_by` or `Worth.at_once`.
         """
         self._set_properties()
         yield
-        yield from self._compaction.steps(fewest_files)
+        yield from self._compaction.steps(judged)
         self._make_sure_of_marks_and_checkpoint()
         yield
         yield from self._cut_log()
