@@ -38,6 +38,7 @@ BETWEEN_WRITES = (
     "after_trends_commit",
     "after_five_minute_bars_commit",
 )
+IN_UPKEEP = ("after_compacted_file", "after_compaction_commit", "after_log_cut", "after_files_deleted")
 BETWEEN_PREDICTIONS = ("after_predictions_commit", "after_labels_commit")
 # `make kills` goes through all points and kills every victim three times, which takes half an hour; with "some" a few
 # points are drawn and every victim is killed once. It is too long for `make test`.
@@ -163,6 +164,11 @@ def pipeline(
             "CRYPTOLAKE__VENUES__COINGECKO__INTERVAL_S": "5",
             "CRYPTOLAKE__VENUES__TICKERS__INTERVAL_S": "5",
             "CRYPTOLAKE__VENUES__BINANCE__LISTING_INTERVAL_S": "5",
+            # Upkeep goes on all the time here, so that whatever is killed is killed in the middle of it.
+            "CRYPTOLAKE__MAINTENANCE__EVERY_COMMITS": "5",
+            "CRYPTOLAKE__MAINTENANCE__FEWEST_FILES": "2",
+            "CRYPTOLAKE__MAINTENANCE__KEEP_LOG_S": "10",
+            "CRYPTOLAKE__MAINTENANCE__KEEP_FILES_S": "120",
             "CRYPTOLAKE__COLLECTOR__STABLE_S": "3",
             "CRYPTOLAKE__COLLECTOR__BACKOFF_MAX_S": "3",
             **(environment or {}),
@@ -238,10 +244,12 @@ def test_nothing_is_lost_or_doubled_whatever_is_killed(tmp_path: Path) -> None:
 
 
 def points(chance: random.Random) -> list[str]:
-    """Where the lake is to die: everywhere, or at two points that need no candles."""
+    """Where the lake is to die: everywhere, or at two points that need no candles, and at one of the upkeep."""
+    if WHOLE:
+        return [*BETWEEN_WRITES, *IN_UPKEEP]
     without_candles = [point for point in BETWEEN_WRITES if point != "after_candles_commit"]
-    drawn = BETWEEN_WRITES if WHOLE else chance.sample(without_candles, 2)
-    return [point for point in BETWEEN_WRITES if point in drawn]
+    drawn = chance.sample(without_candles, 2)
+    return [*(point for point in BETWEEN_WRITES if point in drawn), chance.choice(IN_UPKEEP)]
 
 
 def kill_between_predictions(home: Home) -> None:

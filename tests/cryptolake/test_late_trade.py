@@ -17,6 +17,7 @@ from bronze import tables as bronze
 from bronze.tape import replay
 from cryptolake.audit.run import audit
 from cryptolake.broker.local import LocalBroker
+from cryptolake.maintain import maintain
 from cryptolake.pipeline import Pipeline, _stream
 from gold import tables as gold
 from lakehouse.lake import Lake
@@ -83,6 +84,9 @@ def test_a_week_late_trade_changes_its_minute_its_five_minutes_and_the_trends_th
     run_until_idle(spark, settings, bootstrap_servers)
     above, trades = rows_of(settings, *ABOVE_TRADES), rows_of(settings, silver.TRADES)
     assert len(trades) == 28
+    # What comes later comes to tables that have been tended, of which no old version is left.
+    at_once = settings.maintenance.model_copy(update={"keep_log_s": 0.0, "keep_files_s": 0.0})
+    list(maintain(Lake(spark, settings.model_copy(update={"maintenance": at_once}))))
 
     event = WEEK_AGO + 7 * MINUTE + timedelta(seconds=59)
     late = tape(tmp_path / "late.jsonl", line(9, event, "250", received=WEEK_AGO + WEEK + 3 * MINUTE))
