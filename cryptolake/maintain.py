@@ -65,8 +65,7 @@ def show(maintained: Sequence[Maintained], console: Console | None = None) -> No
     """Print what was done as a table."""
     shown = RichTable("table", *(f"{what}\nbefore -> after" for what in ("files", "MB", "MB on disk", "log files")))
     for done in maintained:
-        pairs = [(f"{was:,}", f"{now:,}") for was, now in _figures(done)]
-        shown.add_row(done.table, *(f"{was} -> {now}" for was, now in pairs))
+        shown.add_row(done.table, *(f"{was:,} -> {now:,}" if was or now else "" for was, now in _figures(done)))
     (console or Console()).print(shown)
 
 
