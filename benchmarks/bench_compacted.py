@@ -23,7 +23,7 @@ from pyspark.sql import SparkSession
 
 from benchmarks.bench_few import frames
 from benchmarks.bench_settle import jvm_cpu_s
-from benchmarks.grown_lakes import consumed, kept_for, made_table, trades
+from benchmarks.grown_lakes import consumed, kept_for, trades
 from benchmarks.result_files import Result, check_rows, write_result
 from bronze.land import Land
 from bronze.tables import FRAMES
@@ -55,8 +55,7 @@ def main() -> None:
 
 
 def _measured(spark: SparkSession, lake: Lake) -> Result:
-    for table in (FRAMES, TRADES, SIX_MINUTE_TRENDS):
-        made_table(lake, table)
+    lake.create(FRAMES, TRADES, SIX_MINUTE_TRENDS)
     for number in range(SMALL_FILES):
         lake.append_rows(FRAMES, frames(FILE_ROWS), Txn("bench", number + 1))
         lake.append_rows(TRADES, trades(number, FILE_ROWS), Txn(lake.app_id(TRADES, "refine", FRAMES), number + 1))

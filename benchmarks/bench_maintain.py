@@ -22,7 +22,7 @@ from pathlib import Path
 
 from pyspark.sql import SparkSession
 
-from benchmarks.grown_lakes import COMMIT_EVERY_S, STEP, consumed, copied, grow, kept_for, made_table, trades
+from benchmarks.grown_lakes import COMMIT_EVERY_S, STEP, consumed, copied, grow, kept_for, trades
 from benchmarks.result_files import Result, check_rows, write_result
 from cryptolake.upkeep import Upkeep, tend
 from lakehouse.lake import Lake, Txn
@@ -92,7 +92,7 @@ def _commits(spark: SparkSession, settings: Settings) -> Result:
 def _grown(spark: SparkSession, settings: Settings) -> dict[str, Lake]:
     """The tables: one history, copied when it has come so far."""
     lake = Lake(spark, settings)
-    made_table(lake, TRADES)
+    lake.create(TRADES)
     lakes: dict[str, Lake] = {}
 
     def reached(version: int) -> None:
@@ -105,7 +105,7 @@ def _grown(spark: SparkSession, settings: Settings) -> dict[str, Lake]:
 
 def _tended(lake: Lake) -> Upkeep:
     """Tend the table, and return what goes on with it."""
-    made_table(lake, SIX_MINUTE_TRENDS)
+    lake.create(SIX_MINUTE_TRENDS)
     consumed(lake)
     for _ in tend(lake, TRADES, nullcontext, Worth.by_and_by):
         pass
@@ -125,7 +125,7 @@ def _day(settings: Settings, minutes: float) -> Result:
     limits = settings.maintenance
     shortened = {"keep_log_s": limits.keep_log_s / faster, "keep_files_s": limits.keep_files_s / faster}
     lake = Lake(lake.spark, kept_for(lake.settings, **shortened))
-    made_table(lake, SIX_MINUTE_TRENDS)
+    lake.create(SIX_MINUTE_TRENDS)
     waits_s: list[float] = []
     keeper = Upkeep(lake, lambda: _held(waits_s), lambda: None)
     first, deadline_s = lake.version(TRADES), time.monotonic() + minutes * 60
@@ -147,7 +147,7 @@ def _day(settings: Settings, minutes: float) -> Result:
 def _warmed(settings: Settings) -> tuple[Lake, float]:
     """A lake that has some commits, and how long one takes."""
     lake = Lake(None, settings)  # type: ignore[arg-type] # delta-rs does it all
-    made_table(lake, TRADES)
+    lake.create(TRADES)
     for number in range(200):
         if number == 50:
             began_s = time.perf_counter()

@@ -16,13 +16,10 @@ import pyarrow as pa
 from deltalake import DeltaTable
 
 from lakehouse.arrow import contract_schema
-from lakehouse.ddl import bounded
 from lakehouse.lake import Lake, Txn
 from lakehouse.maintenance.log_folder import LogFolder
-from lakehouse.maintenance.properties import kept_properties
 from lakehouse.marks import note_of
 from lakehouse.settings import Settings
-from lakehouse.table import Table
 from silver.tables import SIX_MINUTE_TRENDS, TRADES
 
 COMMIT_EVERY_S = 1.65  # what a day of one table was measured at: 52,364 commits
@@ -43,14 +40,6 @@ def _trade(number: int) -> dict[str, Any]:
     row = {"venue": "binance", "symbol": f"S{number % 20}-USDT", "trade_key": str(number), "trade_id": number}
     row |= {"side": "buy", "price": Decimal(number % 1000 + 1), "quantity": Decimal(1), "session_id": "s"}
     return row | {"event_time": at, "received_at": at, "topic_id": "t", "topic": "binance.trade", "partition": 0}
-
-
-def made_table(lake: Lake, table: Table) -> None:
-    """Make a table as `Lake.create` does, without a session; checkpoints every 100 commits."""
-    lake.path(table).mkdir(parents=True)
-    told = {"delta.dataSkippingStatsColumns": ",".join(bounded(table)), "delta.checkpointInterval": "100"}
-    told |= {"delta.appendOnly": str(table.append_only).lower(), **kept_properties(lake.settings.maintenance)}
-    DeltaTable.create(str(lake.path(table)), contract_schema(table), configuration=told)
 
 
 def grow(lake: Lake, commits: int, rows: int, reached: Callable[[int], None]) -> None:

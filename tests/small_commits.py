@@ -11,13 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from deltalake import DeltaTable
 
 from lakehouse.arrow import contract_schema
-from lakehouse.ddl import bounded
 from lakehouse.lake import Lake, Txn
 from lakehouse.maintenance.grouping import Worth
-from lakehouse.maintenance.properties import kept_properties
 from lakehouse.maintenance.tending import Tending
 from lakehouse.settings import Settings, load_settings
 from lakehouse.table import Table
@@ -49,13 +46,9 @@ def commit(lake: Lake, numbers: range) -> None:
 
 
 def made_by_hand(settings: Settings, *tables: Table) -> Lake:
-    """A lake without a session, with tables as Spark would make them."""
+    """A lake without a session, with some tables."""
     lake = Lake(None, settings)  # type: ignore[arg-type] # nothing here asks it for one
-    for table in tables or (SMALL,):
-        lake.path(table).mkdir(parents=True)
-        told = {"delta.dataSkippingStatsColumns": ",".join(bounded(table)), **table.properties}
-        told |= {"delta.appendOnly": str(table.append_only).lower(), **kept_properties(settings.maintenance)}
-        DeltaTable.create(str(lake.path(table)), contract_schema(table), configuration=told)
+    lake.create(*(tables or (SMALL,)))
     return lake
 
 

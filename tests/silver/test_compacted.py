@@ -40,9 +40,9 @@ def test_a_compaction_is_no_news(bronze: Bronze, aggregate: Aggregate, monkeypat
     list(maintain(lake, nullcontext))
     assert {table: lake.version(table) - version for table, version in versions.items()} == {FRAMES: 1, TRADES: 1}
 
-    # Else a batch would wait for Spark to read what has changed, or which ids there are.
+    # Else a batch would wait while it is read what has changed, or which ids there are.
     monkeypatch.setattr(Lake, "read_changes", not_asked)
-    monkeypatch.setattr("silver.high_water._spans_of", not_asked)
+    monkeypatch.setattr(Lake, "select", not_asked)
     version = bronze.land([trade(2), trade(4)])
     frames = lake.rows_where(FRAMES, [[("offset", ">=", 3)]])
     assert frames.num_rows == 2
@@ -54,7 +54,8 @@ def test_a_compaction_is_no_news(bronze: Bronze, aggregate: Aggregate, monkeypat
     assert [row["trade_count"] for row in lake.read(ONE_MINUTE_BARS).collect()] == [4]
 
     list(maintain(lake, nullcontext))
-    monkeypatch.setattr("silver.high_water._spans_of", lambda _: [])
+    monkeypatch.undo()
+    monkeypatch.setattr(Lake, "read_changes", not_asked)
     restarted = Lake(lake.spark, lake.settings)
     assert Refine(restarted).drain() == 0
     Aggregate(restarted).drain()
