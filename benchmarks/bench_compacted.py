@@ -130,8 +130,8 @@ def _reads(lake: Lake) -> dict[str, Callable[[], object]]:
     checkpoint = lake.settings.home / "checkpoints" / "land"
     counted = "SELECT count(*) AS n, max(event_time) AS newest FROM trades"
     return {
-        "Land asks bronze for its offsets (Spark)": lambda: Land(_new(lake), dict, checkpoint),
-        "refine asks silver for its ids (Spark)": lambda: HighWater().refresh(_new(lake)),
+        "Land asks bronze for its offsets": lambda: Land(_new(lake), dict, checkpoint),
+        "refine asks silver for its ids": lambda: HighWater().refresh(_new(lake)),
         "delta-rs loads both tables": lambda: [_new(lake).version(table) for table in (FRAMES, TRADES)],
         "`sql`: count and newest of silver.trades": lambda: LakeReader(lake.settings).rows(counted, trades=TRADES.name),
         "minute of trades for a bar (rows_where)": lambda: _new(lake).rows_where(TRADES, _a_minute()),

@@ -6,6 +6,7 @@ import io
 import json
 import random
 from collections.abc import Callable
+from contextlib import nullcontext
 from decimal import Decimal
 from pathlib import Path
 
@@ -20,6 +21,9 @@ from cryptolake.audit.console import print_report
 from cryptolake.audit.result import CheckResult
 from cryptolake.audit.run import audit
 from lakehouse.errors import CryptolakeError
+from lakehouse.lake import Lake
+from lakehouse.maintenance.compaction import Compaction
+from lakehouse.maintenance.grouping import Worth
 from lakehouse.settings import load_settings
 from silver.tables import CANDLES, FIVE_MINUTE_BARS, GAPS, ONE_MINUTE_BARS, QUARANTINE, SIX_MINUTE_TRENDS, TRADES
 
@@ -501,6 +505,23 @@ def test_compaction_of_bronze_brings_nothing_back_into_flight(lake: HandLake) ->
     lake.append(FRAMES, [])
     DeltaTable(str(lake.path(FRAMES))).optimize.compact()
     assert results_of(lake)["silver.trades complete"].failures == 1
+
+
+def test_a_compaction_of_what_was_consumed_is_not_in_flight_beside_frames_that_are(lake: HandLake) -> None:
+    lake.trades.pop(40)
+    lake.aggregate()
+    control, mark_of = lake.rows[FRAMES.name].pop(), lake.refine_mark
+    lake.refine_mark = lambda table, _: mark_of(table, 2)  # type: ignore[method-assign]
+    lake.write()
+    lake.append(FRAMES, [control])
+    lake.append(FRAMES, [lake.frame(binance_frame(5000, "1.5", "1", START_US))])
+    owner = Lake(None, load_settings(home=lake.home))  # type: ignore[arg-type] # delta-rs does it
+    for _ in Compaction(owner, FRAMES, nullcontext, lambda: 3).steps(Worth.at_once):
+        pass
+    assert len(DeltaTable(str(lake.path(FRAMES))).file_uris()) == 2
+    results = results_of(lake)
+    assert "1 in flight" in results["bronze.frames read"].note
+    assert results["silver.trades complete"].failures == 1
 
 
 def test_a_rest_body_is_judged_row_by_row(lake: HandLake) -> None:
