@@ -76,6 +76,8 @@ def test_every_reader_goes_on_where_small_files_and_old_commits_have_gone(
 def test_an_old_version_is_read_for_as_long_as_its_files_are_kept(settings: Settings) -> None:
     lake = made_by_hand(kept_for(settings, keep_files_s=3600.0))
     commit(lake, range(23))
+    for path in lake.path(SMALL).glob("*.parquet"):
+        os.utime(path, (1, 1))  # written long ago, but needed until now
     pinned = DeltaTable(str(lake.path(SMALL)))
     tended = tend(lake)
     assert (tended.footprint().files, tended.footprint().disk_files) == (1, 24)
@@ -116,14 +118,14 @@ def test_a_file_that_is_about_to_be_committed_is_not_deleted(settings: Settings)
 
 def test_marks_survive_a_cut_behind_commits_that_have_none(settings: Settings) -> None:
     lake = made_by_hand(kept_for(settings))
-    commit(lake, range(3))
+    commit(lake, range(1))
     table = DeltaTable(str(lake.path(SMALL)))
     for number in range(30):
         table.alter.set_table_properties({"delta.appendOnly": ("true", "false")[number % 2]})
     tend(lake)
     log = sorted((lake.path(SMALL) / "_delta_log").glob("*.json"))
     assert int(log[0].stem) > 20
-    assert Lake(None, settings).mark(SMALL, STEP) == 3  # type: ignore[arg-type]
+    assert Lake(None, settings).mark(SMALL, STEP) == 1  # type: ignore[arg-type]
 
 
 def test_batches_are_kept_out_of_commits_and_deletions_only(settings: Settings) -> None:
