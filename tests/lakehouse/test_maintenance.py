@@ -94,7 +94,11 @@ def test_what_a_step_has_still_to_read_stays_as_it_was_written(spark: SparkSessi
     commit(lake, range(23))
     assert tend(lake, first_unread=13).footprint().files == 1 + 11  # versions 13 to 23, and 12 older ones as one
     changes = lake.read_changes(SMALL, 12, lake.version(SMALL)).select("trade_key", "_commit_version").collect()
-    assert sorted((row[1], row[0]) for row in changes) == [(number + 1, str(number)) for number in range(12, 23)]
+    unread = [(number + 1, str(number)) for number in range(12, 23)]
+    assert sorted((row[1], row[0]) for row in changes) == unread
+    few = lake.few_changes(SMALL, 12, lake.version(SMALL))
+    assert few is not None
+    assert sorted(zip(*(few[name].to_pylist() for name in ("_commit_version", "trade_key")), strict=True)) == unread
     assert not lake.unchanged(SMALL, 22, lake.version(SMALL))
     assert lake.unchanged(SMALL, 23, lake.version(SMALL))
 

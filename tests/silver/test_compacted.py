@@ -18,6 +18,8 @@ from silver.refine import Refine
 from silver.rows import Frame
 from silver.tables import ONE_MINUTE_BARS, TRADES
 
+CHANGES = ("read_changes", "few_changes", "select_changes")
+
 
 def trade(trade_id: int) -> Frame:
     text = GOOD.decode().replace('"t":7', f'"t":{trade_id}').replace(str(MS), str(MS + trade_id))
@@ -41,8 +43,8 @@ def test_a_compaction_is_no_news(bronze: Bronze, aggregate: Aggregate, monkeypat
     assert {table: lake.version(table) - version for table, version in versions.items()} == {FRAMES: 1, TRADES: 1}
 
     # Else a batch would wait while it is read what has changed, or which ids there are.
-    monkeypatch.setattr(Lake, "read_changes", not_asked)
-    monkeypatch.setattr(Lake, "select", not_asked)
+    for read in (*CHANGES, "select"):
+        monkeypatch.setattr(Lake, read, not_asked)
     version = bronze.land([trade(2), trade(4)])
     frames = lake.rows_where(FRAMES, [[("offset", ">=", 3)]])
     assert frames.num_rows == 2
@@ -55,11 +57,12 @@ def test_a_compaction_is_no_news(bronze: Bronze, aggregate: Aggregate, monkeypat
 
     list(maintain(lake, nullcontext))
     monkeypatch.undo()
-    monkeypatch.setattr(Lake, "read_changes", not_asked)
+    for read in CHANGES:
+        monkeypatch.setattr(Lake, read, not_asked)
     restarted = Lake(lake.spark, lake.settings)
     assert Refine(restarted).drain() == 0
     Aggregate(restarted).drain()
 
 
 def not_asked(*_: object) -> Callable[[], None]:
-    raise AssertionError("asked of Spark")
+    raise AssertionError("read anew")
