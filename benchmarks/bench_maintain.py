@@ -44,7 +44,7 @@ def main() -> None:
     """Run one part, on a lake of its own."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.bench_maintain")
     parser.add_argument("part", choices=("commits", "day"))
-    parser.add_argument("--minutes", type=float, default=4.5, help="of wall time, for the day")
+    parser.add_argument("--minutes", type=float, default=3, help="of wall time, for the day")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         settings = load_settings(home=Path(folder) / "home")

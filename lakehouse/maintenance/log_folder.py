@@ -13,6 +13,8 @@ from typing import Any
 from ulid import ULID
 
 _NAME = re.compile(r"(\d{20})\.(json$|checkpoint\.parquet$|.)")
+# Every file that a commit adds or removes must say so; the text is looked through because there may be thousands.
+_CHANGE = re.compile(r'"dataChange"\s*:\s*true|^\{\s*"cdc"', re.MULTILINE)
 Action = dict[str, Any]
 
 
@@ -67,12 +69,9 @@ class LogFolder:
 
     def changes_rows(self, after_version: int, to_version: int) -> bool:
         """Whether one of the versions (after_version, to_version] may hold other rows than the one before it."""
+        commits = (self._folder / f"{version:020d}.json" for version in range(after_version + 1, to_version + 1))
         try:
-            return any(
-                action.get("dataChange", True)
-                for version in range(after_version + 1, to_version + 1)
-                for _, action in self.actions(version, "add", "remove", "cdc")
-            )
+            return any(_CHANGE.search(commit.read_text(encoding="utf-8")) for commit in commits)
         except FileNotFoundError:
             return True
 

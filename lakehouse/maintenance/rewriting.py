@@ -76,6 +76,8 @@ class Rewriting:
             yield pa.concat_tables(held)
 
     def _conformed(self, rows: pa.Table) -> pa.Table:
+        if rows.schema.equals(self._schema):
+            return rows.replace_schema_metadata(self._schema.metadata)
         columns = [
             rows[field.name].cast(field.type)
             if field.name in rows.column_names
