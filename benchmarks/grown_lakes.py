@@ -25,8 +25,9 @@ from silver.tables import SIX_MINUTE_TRENDS, TRADES
 COMMIT_EVERY_S = 1.65  # what a day of one table was measured at: 52,364 commits
 START = datetime(2024, 8, 9, tzinfo=UTC)
 STEP = "silver.trades/bench/source"
-_COMMITTED_BY_DELTA_RS = 1000
-_CHECKPOINT_EVERY = 1000
+_COMMITTED_BY_DELTA_RS = 500
+_CHECKPOINT_EVERY = 100
+_TENDED_EVERY = 500
 
 
 def trades(commit: int, rows: int) -> pa.Table:
@@ -42,42 +43,56 @@ def _trade(number: int) -> dict[str, Any]:
     return row | {"event_time": at, "received_at": at, "topic_id": "t", "topic": "binance.trade", "partition": 0}
 
 
-def grow(lake: Lake, commits: int, rows: int, reached: Callable[[int], None]) -> None:
-    """Give silver.trades a history of small commits, one every 1.65 s up to now, and never tend it.
+def grow(lake: Lake, commits: int, rows: int, tended: Callable[[int], None] | None = None) -> None:
+    """Give silver.trades a history of small commits, one every 1.65 s up to now.
 
-    The first thousand are made by delta-rs, and the others are copies of these with other names of files, times and
+    The first 500 are made by delta-rs, and the others are copies of these with other names of files, times and
     marks: 45,000 would take delta-rs ten minutes.
 
     Args:
         lake: where silver.trades is just made.
         commits: how many.
         rows: of each.
-        reached: told of every version.
+        tended: called after every 500 commits with how many there are; None lets nobody tend the table.
     """
-    began_s, folder = time.time() - commits * COMMIT_EVERY_S, lake.path(TRADES)
-    for number in range(min(commits, _COMMITTED_BY_DELTA_RS)):
-        lake.append_rows(TRADES, trades(number, rows), Txn(STEP, number + 1))
-        _at(folder, number + 1, began_s)
-        reached(number + 1)
-    patterns = [_pattern(folder, version) for version in range(1, min(commits, _COMMITTED_BY_DELTA_RS) + 1)]
-    for version in range(_COMMITTED_BY_DELTA_RS + 1, commits + 1):
-        _copy_commit(folder, patterns[version % len(patterns)], version, began_s + version * COMMIT_EVERY_S)
-        _at(folder, version, began_s)
-        if version % _CHECKPOINT_EVERY == 0:
+    folder = lake.path(TRADES)
+    first = min(commits, _COMMITTED_BY_DELTA_RS)
+    for number in range(1, first + 1):
+        lake.append_rows(TRADES, trades(number - 1, rows), Txn(STEP, number))
+    patterns = [dict(LogFolder(folder).actions(version, "commitInfo", "add")) for version in range(1, first + 1)]
+    kept = [_kept_apart(folder, pattern["add"]["path"]) for pattern in patterns]
+    version = lake.version(TRADES)
+    for number in range(first + 1, commits + 1):
+        version += 1
+        which = number % len(patterns)
+        _copy_commit(folder, kept[which], patterns[which], version, number)
+        if number % _CHECKPOINT_EVERY == 0:
             DeltaTable(str(folder)).create_checkpoint()
-            _at(folder, version, began_s)
-        reached(version)
+        if tended and number % _TENDED_EVERY == 0:
+            timed(lake)
+            tended(number)
+            version = lake.version(TRADES)
+    shutil.rmtree(kept[0].parent)
+    timed(lake)
 
 
-def copied(lake: Lake, home: Path, version: int) -> Lake:
-    """The lake as of a version, in another home and as if that were of now; files of rows are linked, not copied."""
+def timed(lake: Lake) -> None:
+    """Let the commits of silver.trades, and its checkpoints, be 1.65 s apart, and the newest of now."""
+    log = lake.path(TRADES) / "_delta_log"
+    newest, now_s = lake.version(TRADES), time.time()
+    for path in log.glob("0*"):
+        at_s = now_s - (newest - int(path.name[:20])) * COMMIT_EVERY_S
+        os.utime(path, (at_s, at_s))
+
+
+def copied(lake: Lake, home: Path) -> Lake:
+    """The lake in another home; files of rows are linked, not copied."""
     other = Lake(lake.spark, lake.settings.model_copy(update={"home": home}))
     source, target = lake.path(TRADES), other.path(TRADES)
     shutil.copytree(source / "_delta_log", target / "_delta_log")
     for path in source.glob("*.parquet"):
         os.link(path, target / path.name)
-    for of_log in range(version + 1):
-        _at(target, of_log, time.time() - version * COMMIT_EVERY_S)
+    timed(other)
     return other
 
 
@@ -92,25 +107,18 @@ def kept_for(settings: Settings, **limits: float) -> Settings:
     return settings.model_copy(update={"maintenance": settings.maintenance.model_copy(update=limits)})
 
 
-def _pattern(folder: Path, version: int) -> dict[str, Any]:
-    lines = LogFolder(folder).actions(version, "commitInfo", "add")
-    return dict(lines)
+def _kept_apart(folder: Path, name: str) -> Path:
+    """Link a file of rows to where no upkeep deletes it."""
+    kept = folder.parent / "kept" / name
+    kept.parent.mkdir(exist_ok=True)
+    os.link(folder / name, kept)
+    return kept
 
 
-def _copy_commit(folder: Path, pattern: dict[str, Any], version: int, at_s: float) -> None:
-    path = f"part-00000-{version:08d}-c000.snappy.parquet"
-    os.link(folder / pattern["add"]["path"], folder / path)
-    at_ms, note = round(at_s * 1000), note_of({STEP: version})
-    info = {"commitInfo": {**pattern["commitInfo"], "timestamp": at_ms, "userMetadata": note}}
-    lines = [info, {"add": {**pattern["add"], "path": path, "modificationTime": at_ms}}]
-    (folder / "_delta_log" / f"{version:020d}.json").write_text(
-        "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines)
-    )
-
-
-def _at(folder: Path, version: int, began_s: float) -> None:
-    """Let a commit, and its checkpoint, be of its simulated time."""
-    at_s = began_s + version * COMMIT_EVERY_S
-    for name in (f"{version:020d}.json", f"{version:020d}.checkpoint.parquet"):
-        if (path := folder / "_delta_log" / name).exists():
-            os.utime(path, (at_s, at_s))
+def _copy_commit(folder: Path, rows: Path, pattern: dict[str, Any], version: int, number: int) -> None:
+    path, now_ms = f"part-00000-{number:08d}-c000.snappy.parquet", time.time_ns() // 1_000_000
+    os.link(rows, folder / path)
+    info = {"commitInfo": {**pattern["commitInfo"], "timestamp": now_ms, "userMetadata": note_of({STEP: number})}}
+    lines = [info, {"add": {**pattern["add"], "path": path, "modificationTime": now_ms}}]
+    text = "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines)
+    (folder / "_delta_log" / f"{version:020d}.json").write_text(text, encoding="utf-8")
