@@ -1,7 +1,8 @@
 """Whether upkeep keeps tables fast for months: python -m benchmarks.bench_maintain commits, or day.
 
 commits: 100 appends by Spark to each of four tables of 1,000, 10,000 and 45,000 commits of history, in turn; three are
-tended as they grow and meanwhile, as the owner of the lake does, and one is not. The p99 of the tended ones must not grow.
+tended as they grow and meanwhile, as the owner of the lake does it, and one is not. The p99 of these three must not
+grow.
 day: a table that gets a commit every 1.65 s, 52,364 a day, run so many times faster, with the times of the upkeep
 shortened alike; it ends after --minutes, and says how far it came. What there is of files and bytes must not grow.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from itertools import pairwise
 
 from pyspark.sql.types import (
@@ -43,6 +43,17 @@ def properties_of(table: Table) -> dict[str, str]:
         # A change feed of appends costs nothing: it reads the appended files, and names their version.
         properties |= {"delta.appendOnly": "true", "delta.enableChangeDataFeed": "true"}
     return properties | {f"delta.constraints.{name}": sql for name, sql in table.constraints.items()}
+
+
+def set_properties_statement(identifier: str, properties: Mapping[str, str]) -> str:
+    """SQL that gives a table that is there some properties.
+
+    Args:
+        identifier: its name in SQL.
+        properties: name to value.
+    """
+    listed = ", ".join(f"{_quoted(key)} = {_quoted(value)}" for key, value in properties.items())
+    return f"ALTER TABLE {identifier} SET TBLPROPERTIES ({listed})"
 
 
 def add_columns_statement(table: Table, identifier: str, names: Collection[str]) -> str:

@@ -17,7 +17,7 @@ from pyspark.sql.types import BinaryType
 
 from lakehouse.arrow import contract_schema, frame_of
 from lakehouse.conditions import AnyOf, Condition, Spans, fulfils, in_spans
-from lakehouse.ddl import add_columns_statement, create_statement
+from lakehouse.ddl import add_columns_statement, create_statement, set_properties_statement
 from lakehouse.home import lake_folder
 from lakehouse.local_tables import LocalTables, append, appendable, create, exists
 from lakehouse.maintenance.properties import kept_properties
@@ -85,12 +85,22 @@ class Lake:
         if not self._catalog:
             # Not clustered: delta-rs could not append. Rows come in the order of time, which prunes, too.
             create(self.path(table), table, kept_properties(self.settings.maintenance))
+            self._set_properties(table)
         elif not self.exists(table):
             self.spark.sql(create_statement(table, self.identifier(table)))
             return
         held = self._state(table).columns()
         if lacking := [name for name in table.columns if name not in held]:
             self.spark.sql(add_columns_statement(table, self.identifier(table), lacking))
+
+    def _set_properties(self, table: Table) -> None:
+        """Let a table that was made before, or under other settings, say of its upkeep what holds now."""
+        wanted = kept_properties(self.settings.maintenance)
+        held = self._local.newest(self.path(table)).metadata().configuration
+        if any(held.get(name) != value for name, value in wanted.items()):
+            # Not by delta-rs, which makes of it a table that takes a reader of version 3.
+            with self.keeping_marks(table):
+                self.spark.sql(set_properties_statement(self.identifier(table), wanted))
 
     def exists(self, table: Table) -> bool:
         """Say whether the table has been created."""

@@ -12,7 +12,6 @@ from typing import TypeVar
 from urllib.parse import unquote
 
 import pyarrow as pa
-from deltalake import CommitProperties
 
 from lakehouse.arrow import contract_schema
 from lakehouse.faults import fault_point
@@ -21,7 +20,6 @@ from lakehouse.local_tables import append
 from lakehouse.maintenance.compaction import Compaction, Hold, Judged, newest_of
 from lakehouse.maintenance.garbage import removed_since, unneeded
 from lakehouse.maintenance.log_folder import LogFolder, cut
-from lakehouse.maintenance.properties import kept_properties
 from lakehouse.marks import marks_in
 from lakehouse.table import Table
 
@@ -80,8 +78,6 @@ class Tending:
         Args:
             judged: says which compaction is worth it: `Worth.by_and_by` or `Worth.at_once`.
         """
-        self._set_properties()
-        yield
         yield from self._compaction.steps(judged)
         self._make_sure_of_marks_and_checkpoint()
         yield
@@ -94,15 +90,6 @@ class Tending:
         on_disk = [entry.stat().st_size for entry in os.scandir(self._folder) if entry.name.endswith(".parquet")]
         in_log = [entry.stat().st_size for entry in os.scandir(self._folder / "_delta_log") if entry.is_file()]
         return Footprint(len(held), sum(held), len(on_disk), sum(on_disk), len(in_log), sum(in_log))
-
-    def _set_properties(self) -> None:
-        """Let a table that was made before, or under other settings, say what holds now."""
-        newest, wanted = newest_of(self._lake, self._table), dict(kept_properties(self._limits))
-        held = newest.metadata().configuration
-        if any(held.get(name) != value for name, value in wanted.items()):
-            with self._hold():
-                note = CommitProperties({"userMetadata": self._lake.note(self._table)})
-                newest_of(self._lake, self._table).alter.set_table_properties(wanted, commit_properties=note)
 
     def _make_sure_of_marks_and_checkpoint(self) -> None:
         """What a cut leaves must hold the marks, and be read without replaying thousands of commits."""

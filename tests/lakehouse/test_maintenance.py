@@ -23,6 +23,7 @@ from lakehouse.lake import Lake, Txn
 from lakehouse.maintenance.grouping import DataFile, Worth, next_group
 from lakehouse.maintenance.log_folder import LogFile, cut
 from lakehouse.maintenance.tending import Tending
+from lakehouse.marks import marks_in
 from lakehouse.settings import Settings
 
 REPO_ROOT = Path(__file__).resolve().parents[2]
@@ -101,6 +102,16 @@ def test_what_a_step_has_still_to_read_stays_as_it_was_written(spark: SparkSessi
     assert sorted(zip(*(few[name].to_pylist() for name in ("_commit_version", "trade_key")), strict=True)) == unread
     assert not lake.unchanged(SMALL, 22, lake.version(SMALL))
     assert lake.unchanged(SMALL, 23, lake.version(SMALL))
+
+
+def test_a_table_of_before_is_told_what_is_kept_now(spark: SparkSession, settings: Settings) -> None:
+    lake = made_by_hand(kept_for(settings, keep_files_s=60.0))
+    commit(lake, range(3))
+    Lake(spark, kept_for(settings, keep_files_s=120.0)).create(SMALL)
+    table = DeltaTable(str(lake.path(SMALL)))
+    assert table.metadata().configuration["delta.deletedFileRetentionDuration"] == "interval 120 seconds"
+    assert table.protocol().min_reader_version == 1
+    assert marks_in(table.history(1)[0]["userMetadata"]) == {STEP: 3}
 
 
 def test_files_are_not_deleted_while_a_step_is_further_behind_than_they_are_kept(settings: Settings) -> None:
