@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from deltalake import DeltaTable
 
 from cryptolake.reader import LakeReader
 from cryptolake.requests import lake_owned
@@ -43,15 +44,15 @@ def test_training_predicting_and_maintaining_need_no_running_lake(lake: Lake, se
 
     assert said(settings, "predict") == "predict: 3 consumed\n"
     reader = LakeReader(settings)
-    rows = reader.rows_where("gold.predictions", ("symbol", "minute", "model_version", "label_status"), [])
+    rows = reader.rows("SELECT symbol, minute, model_version FROM predictions", predictions="gold.predictions")
     newest = datetime.fromtimestamp(market.START_S, UTC) + timedelta(minutes=MINUTES - 1)
     back = settings.ml.predict_back_minutes
     assert {row["minute"] for row in rows} == {newest - timedelta(minutes=age) for age in range(back + 1)}
     assert len(rows) == (back + 1) * SYMBOLS
     assert {row["model_version"] for row in rows} == {"1"}
 
-    maintained = said(settings, "maintain").splitlines()
-    assert "silver.one_minute_bars: 2 files -> 1" in maintained
+    assert "silver.one_minute_bars" in said(settings, "maintain")
+    assert len(DeltaTable(lake.path(ONE_MINUTE_BARS)).file_uris()) == 1
     assert reader.row_count("silver.one_minute_bars") == SYMBOLS * MINUTES
     said(settings, "predict")
     assert reader.row_count("gold.predictions") == len(rows)

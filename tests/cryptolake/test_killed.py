@@ -165,6 +165,7 @@ def pipeline(
             "CRYPTOLAKE__VENUES__TICKERS__INTERVAL_S": "5",
             "CRYPTOLAKE__VENUES__BINANCE__LISTING_INTERVAL_S": "5",
             # Upkeep goes on all the time here, so that whatever is killed is killed in the middle of it.
+            "CRYPTOLAKE__MAINTENANCE__ENABLED": "true",
             "CRYPTOLAKE__MAINTENANCE__EVERY_COMMITS": "5",
             "CRYPTOLAKE__MAINTENANCE__FEWEST_FILES": "2",
             "CRYPTOLAKE__MAINTENANCE__KEEP_LOG_S": "10",

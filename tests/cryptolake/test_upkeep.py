@@ -17,7 +17,7 @@ from silver.tables import SIX_MINUTE_TRENDS, TRADES
 
 @pytest.fixture
 def lake(settings: Settings) -> Lake:
-    limits = {"every_commits": 10, "every_s": 1e9, "fewest_files": 3, "budget_ms": 1}
+    limits = {"enabled": True, "every_commits": 10, "every_s": 1e9, "fewest_files": 3, "budget_ms": 1}
     return made_by_hand(kept_for(settings, **limits), SMALL, SIX_MINUTE_TRENDS)
 
 
