@@ -74,7 +74,7 @@ def test_the_tickers_of_the_greatest_pairs_are_polled_and_a_refusal_is_waited_fo
     reader, control = read_topic("binance.ticker"), read_topic("binance.control")
     running = collector("tickers", broker, simulated_urls(market.urls), **TICKERS)
     first, second = bodies(reader, "ticker/24hr", 2)[:2]
-    assert running.status()["connected"] is True
+    await_until(lambda: running.status().get("connected"), 10, "the status")
     all_pairs = [row for row in market.api("ticker/24hr") if row["symbol"].endswith("USDT")]
     greatest = sorted(all_pairs, key=lambda row: -float(row["quoteVolume"]))[:3]
     assert [row["symbol"] for row in first] == [row["symbol"] for row in greatest]

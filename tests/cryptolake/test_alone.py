@@ -20,7 +20,12 @@ from silver.tables import ONE_MINUTE_BARS
 sys.path.append(str(Path(__file__).resolve().parents[1] / "ml"))
 import market
 
-SMALL = {"CRYPTOLAKE__ML__TREES": "3", "CRYPTOLAKE__ML__DEPTH": "2", "CRYPTOLAKE__ML__MIN_TRAINING_ROWS": "500"}
+SMALL = {
+    "COLUMNS": "200",
+    "CRYPTOLAKE__ML__TREES": "3",
+    "CRYPTOLAKE__ML__DEPTH": "2",
+    "CRYPTOLAKE__ML__MIN_TRAINING_ROWS": "500",
+}
 SYMBOLS, MINUTES = 2, 600
 
 
