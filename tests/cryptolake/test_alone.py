@@ -59,5 +59,4 @@ def test_training_predicting_and_maintaining_need_no_running_lake(lake: Lake, se
     assert "silver.one_minute_bars" in said(settings, "maintain")
     assert len(DeltaTable(lake.path(ONE_MINUTE_BARS)).file_uris()) == 1
     assert reader.row_count("silver.one_minute_bars") == SYMBOLS * MINUTES
-    said(settings, "predict")
     assert reader.row_count("gold.predictions") == len(rows)
