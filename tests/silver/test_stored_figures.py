@@ -59,7 +59,7 @@ def spans_by_hand(rows: pa.Table) -> dict[tuple[str, str], tuple[Any, ...]]:
         *scope, number = scope_of(row)
         scopes.setdefault(tuple(scope), []).append((number, row["received_at"], row["trade_key"]))  # type: ignore[arg-type]
     return {
-        (venue, scope): (numbered_by, len(found), min(found)[0], max(found)[0], min(found)[1])
+        (venue, scope): (numbered_by, len(found), min(found)[0], max(found)[0], _at(numbered_by, min(found)[1]))
         for (venue, scope, numbered_by), found in scopes.items()
     }
 
@@ -81,7 +81,15 @@ def holes_by_hand(rows: pa.Table, symbols: set[tuple[str, str]]) -> list[Hole]:
 
 
 def told(spans: Iterable[Span]) -> dict[tuple[str, str], tuple[Any, ...]]:
-    return {(s.venue, s.scope): (s.numbered_by, s.rows, s.lowest, s.highest, s.received_us) for s in spans}
+    return {
+        (s.venue, s.scope): (s.numbered_by, s.rows, s.lowest, s.highest, _at(s.numbered_by, s.received_us))
+        for s in spans
+    }
+
+
+def _at(numbered_by: str, received_us: int) -> int | None:
+    """Of trades that share the lowest number any one will do: only ids make gaps."""
+    return None if numbered_by == "venue_sequence" else received_us
 
 
 def answers(lake: Lake, spark: SparkSession) -> list[Answer]:
