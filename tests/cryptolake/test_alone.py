@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from deltalake import DeltaTable
 
 from cryptolake.reader import LakeReader
 from cryptolake.requests import lake_owned
@@ -57,6 +56,5 @@ def test_training_predicting_and_maintaining_need_no_running_lake(lake: Lake, se
     assert {row["model_version"] for row in rows} == {"1"}
 
     assert "silver.one_minute_bars" in said(settings, "maintain")
-    assert len(DeltaTable(lake.path(ONE_MINUTE_BARS)).file_uris()) == 1
     assert reader.row_count("silver.one_minute_bars") == SYMBOLS * MINUTES
     assert reader.row_count("gold.predictions") == len(rows)
