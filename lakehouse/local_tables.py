@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 import time
@@ -17,6 +16,7 @@ from deltalake import CommitProperties, DeltaTable, write_deltalake
 from deltalake.exceptions import DeltaError
 
 from lakehouse.ddl import properties_of
+from lakehouse.maintenance.log_folder import Action, LogFolder
 from lakehouse.table import Table
 
 # delta-rs refuses to write to tables with the others, such as liquid clustering, which homes made before have.
@@ -45,8 +45,7 @@ def create(folder: Path, table: Table, properties: Mapping[str, str] = MappingPr
     """
     if exists(folder):
         return
-    log = folder / "_delta_log"
-    log.mkdir(parents=True, exist_ok=True)
+    (folder / "_delta_log").mkdir(parents=True, exist_ok=True)
     now_ms = time.time_ns() // 1_000_000
     metadata = {
         "id": str(uuid.uuid4()),
@@ -57,19 +56,12 @@ def create(folder: Path, table: Table, properties: Mapping[str, str] = MappingPr
         "configuration": {**_PROPERTIES, **properties, **properties_of(table)},
         "createdTime": now_ms,
     }
-    actions: list[Mapping[str, object]] = [
+    actions: list[Action] = [
         {"commitInfo": {"timestamp": now_ms, "operation": "CREATE TABLE", "operationParameters": {}}},
         {"protocol": {"minReaderVersion": 1, "minWriterVersion": 7, "writerFeatures": sorted(_WRITABLE)}},
         {"metaData": metadata},
     ]
-    beside = log / f".{uuid.uuid4().hex}.tmp"
-    beside.write_text("".join(json.dumps(action) + "\n" for action in actions), encoding="utf-8")
-    try:
-        (log / f"{0:020}.json").hardlink_to(beside)  # unlike a rename it does not replace another's commit
-    except FileExistsError:
-        pass
-    finally:
-        beside.unlink()
+    LogFolder(folder).commit(0, actions)  # or another process has been faster
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,10 @@ def changes_of(spark: SparkSession, identifier: str, after_version: int, to_vers
     return changes.where(fulfils(NEW_STATES)).drop(_CHANGE_TYPE, "_commit_timestamp")
 
 
+def _schema_of_changes(table: RustDeltaTable) -> pa.Schema:
+    return pa.schema([*pa.schema(table.schema().to_arrow()), (_CHANGE_TYPE, pa.string()), (COMMIT_VERSION, pa.int64())])
+
+
 def _files(table: RustDeltaTable) -> pa.Table:
     return pa.table(table.get_add_actions())
 
@@ -190,12 +194,7 @@ class LocalTableState:
             if rows > most_rows or size > most_bytes:
                 return None
             held.append(batch)
-        fields = [
-            *pa.schema(self._table().schema().to_arrow()),
-            (_CHANGE_TYPE, pa.string()),
-            (COMMIT_VERSION, pa.int64()),
-        ]
-        schema = pa.schema(fields)
+        schema = _schema_of_changes(self._table())
         # delta-rs yields views of texts, by which Arrow cannot filter.
         found = pa.Table.from_batches(held, changes.schema).select(schema.names).cast(schema)
         return found.filter(matches(NEW_STATES)).drop_columns([_CHANGE_TYPE])
@@ -215,8 +214,7 @@ class LocalTableState:
         if after_version < to_version:
             changes = table.load_cdf(starting_version=after_version + 1, ending_version=to_version)
             return pa.RecordBatchReader.from_stream(changes)
-        added = [(_CHANGE_TYPE, pa.string()), (COMMIT_VERSION, pa.int64())]
-        return pa.schema([*pa.schema(table.schema().to_arrow()), *added]).empty_table().to_reader()
+        return _schema_of_changes(table).empty_table().to_reader()
 
     def _read(self, table: RustDeltaTable, files: pa.Table, any_of: AnyOf) -> pa.Table:
         return self._dataset(table, files).to_table(filter=matches(any_of) if any_of else None)

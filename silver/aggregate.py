@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
 
 import pyarrow as pa
-from pyspark.sql import DataFrame
 
 from lakehouse.lake import Lake, Txn
-from lakehouse.selecting import select
+from lakehouse.selecting import Rows, select
 from lakehouse.table import Table
 from silver.closing import BarKey, Closing
 from silver.settle import settle
@@ -19,7 +17,6 @@ from silver.touched import MINUTES, minutes_of, touched, touched_query
 from silver.windows import Windows
 
 _SECOND_US = 1_000_000
-Frames: TypeAlias = "DataFrame | pa.Table"
 _MARKED = SIX_MINUTE_TRENDS  # the last table that this step writes of trades and candles
 
 
@@ -48,7 +45,7 @@ class Aggregate:
         self._consumed = {table.name: self._mark(table) for table in self.reads}
         self._windows = Windows(lake)
 
-    def run(self, trades: Frames, version: int) -> list[BarKey]:
+    def run(self, trades: Rows, version: int) -> list[BarKey]:
         """Take in one batch of trades and settle what closes by it.
 
         Args:
@@ -62,7 +59,7 @@ class Aggregate:
         query = touched_query(self._lake.settings.lake.clock_skew_s, version)
         return changed + self._take(select(query, trades), version)
 
-    def run_candles(self, candles: Frames, version: int) -> list[BarKey]:
+    def run_candles(self, candles: Rows, version: int) -> list[BarKey]:
         """Settle the minutes of one batch of candles at once: a candle is of a closed minute.
 
         Args:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from lakehouse.arrow import padded
 from lakehouse.maintenance.bounds import FileBounds
 from lakehouse.settings.maintenance import MaintenanceSettings
 
@@ -78,10 +79,5 @@ class Rewriting:
     def _conformed(self, rows: pa.Table) -> pa.Table:
         if rows.schema.equals(self._schema):
             return rows.replace_schema_metadata(self._schema.metadata)
-        columns = [
-            rows[field.name].cast(field.type)
-            if field.name in rows.column_names
-            else pa.nulls(rows.num_rows, field.type)
-            for field in self._schema
-        ]
-        return pa.table(columns, schema=self._schema)
+        columns = {name: rows[name] for name in rows.column_names}
+        return pa.table(padded(columns, rows.num_rows, self._schema), schema=self._schema)
