@@ -1,12 +1,9 @@
 """Collectors as processes, a real broker, the real simulator: nothing is lost whatever dies."""
 
-# ruff: noqa: S311
-
 from __future__ import annotations
 
 import json
 import os
-import random
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -23,9 +20,12 @@ from bronze_kit import (
     ledger_ids,
     topic_readers,
 )
+from experiments import Experiment, peak_mib
 from simulator_process import SimulatorProcess, simulated_urls
+from tcp_proxy import ProxiedBroker
 
 from cryptolake.broker.local import LocalBroker
+from lakehouse.settings import load_settings
 
 Start = Callable[..., CollectorProcess]
 Simulate = Callable[..., SimulatorProcess]
@@ -91,67 +91,94 @@ def everything_to_now_arrives(market: SimulatorProcess, reader: TopicReader, tim
         pytest.fail(f"never published: {lost}", pytrace=False)
 
 
+@pytest.mark.experiment(
+    1,
+    fault="kill -9 of the collector at random, while the venue cuts, drops, doubles, reorders and sends garbage",
+    holds="I1 I4: every trade of the ledger is in Kafka; further copies in bronze only",
+    defence="the ids that were missed are asked for by REST (`Coverage.wanted` of bronze/coverage.py)",
+)
 def test_kill_9_of_the_collector_loses_no_trade(
-    simulator: Simulate, collector: Start, kafka: str, read_topic: Read
+    simulator: Simulate, collector: Start, kafka: str, read_topic: Read, experiment: Experiment
 ) -> None:
-    seed = random.randrange(10**6)
-    print(f"seed {seed}")
-    drawn = random.Random(seed)
+    drawn = experiment.chance
     market = simulator(rate=600, symbols=10, faults=FAULTS)
     reader = read_topic("binance.trade")
     running = collector("binance", kafka, simulated_urls(market.urls), **QUICK)
     running.await_frames(500)
-    for _ in range(4):
+    for _ in range(experiment.times(4, 50)):
         time.sleep(drawn.uniform(0.05, 1.5))
         running.kill()
         time.sleep(drawn.uniform(0.0, 0.6))
         running.start()
+        experiment.done()
     running.await_frames(500)
     market.fault(cut_every_s=0, drop_share=0)
-    everything_to_now_arrives(market, reader)
+    everything_to_now_arrives(market, reader, 120)
     published = reader.ids()
     assert sum(len(ids) for ids in published.values()) > 1500
+    experiment.note(f"{sum(len(ids) - len(set(ids)) for ids in published.values()):,} further copies")
     assert running.terminate() < 10
 
 
+@pytest.mark.experiment(
+    2,
+    fault="kill -9 of the collector after spool, send, acknowledgement and trim",
+    holds="I1: every trade of the ledger is in Kafka",
+    defence="the spool gives up only what is acknowledged (`AckWindow.prefix` of bronze/ack_window.py)",
+)
+@pytest.mark.timeout(900)
 def test_kill_9_between_any_two_steps_loses_no_trade(
-    simulator: Simulate, collector: Start, kafka: str, read_topic: Read
+    simulator: Simulate, collector: Start, kafka: str, read_topic: Read, experiment: Experiment
 ) -> None:
     market = simulator(rate=400, symbols=5)
     reader = read_topic("binance.trade")
     small = {"CRYPTOLAKE__SPOOL__SEGMENT_BYTES": 65_536}
     running = collector("binance", kafka, simulated_urls(market.urls), **QUICK, **small)
     running.await_frames(50)
-    for fault in ("after_spool:500", "after_send:400", "after_ack:300", "after_trim:2"):
+    for fault in ("after_spool:500", "after_send:400", "after_ack:300", "after_trim:2") * experiment.times(1, 10):
         running.kill()
         running.start(f"collector_{fault}")
         assert running.process is not None
         assert running.process.wait(timeout=60) == -signal.SIGKILL
+        experiment.done()
     running.start()
     running.await_frames(100)
-    everything_to_now_arrives(market, reader)
+    everything_to_now_arrives(market, reader, 120)
 
 
+@pytest.mark.experiment(
+    3,
+    fault="SIGTERM while the broker is down and the spool full of frames",
+    holds="I1: ends by itself within 10 s, and everything goes out of the spool at the next start",
+    defence="the bounds of the drain (`collector.drain_timeout_s`, `drain_patience_s`)",
+)
+@pytest.mark.timeout(600)
 def test_sigterm_with_the_broker_down_ends_in_time_and_keeps_everything(
-    simulator: Simulate, collector: Start, own_broker: LocalBroker, kafka: str, read_topic: Read
+    simulator: Simulate,
+    collector: Start,
+    own_broker: LocalBroker,
+    kafka: str,
+    read_topic: Read,
+    experiment: Experiment,
 ) -> None:
-    market = simulator(rate=800, symbols=5)
+    market = simulator(rate=experiment.times(800, 4000), symbols=5)
     reader = read_topic("binance.trade")
     running = collector("binance", kafka, simulated_urls(market.urls), **QUICK)
     running.await_frames(200)
     own_broker.stop()
     try:
-        running.await_frames(3000)
+        running.await_frames(experiment.times(3_000, 100_000), 120)
         frames = running.status()["frames"]
         took_s = running.terminate()
         market.end()
-        print(f"ended {took_s:.1f} s after SIGTERM")
+        experiment.done()
+        experiment.note(f"ended {took_s:.1f} s after SIGTERM with {frames:,} frames")
         assert took_s < 10
     finally:
         own_broker.start()
     running.urls = simulated_urls(market.start().urls)
     running.start()
-    everything_to_now_arrives(market, reader)
+    everything_to_now_arrives(market, reader, 240)
     streamed = {(m.headers["session_id"], m.headers["sequence"]) for m in reader.read() if is_streamed(m)}
     first_session = min(session for session, _ in streamed)
     assert (
@@ -164,35 +191,135 @@ def is_streamed(message: Message) -> bool:
     return message.headers["origin"] == "stream"
 
 
+@pytest.mark.experiment(
+    4,
+    fault="kill -9 of the broker under load, away for longer than the producer keeps a record",
+    holds="I1 I2: every trade of the ledger is in Kafka; the venue's side never noticed",
+    defence="records that come back are sent again from the spool (`Publisher._send_again` of bronze/publisher.py)",
+)
+@pytest.mark.timeout(900)
 def test_kill_9_of_the_broker_loses_no_trade(
-    simulator: Simulate, collector: Start, own_broker: LocalBroker, kafka: str, read_topic: Read
+    simulator: Simulate,
+    collector: Start,
+    own_broker: LocalBroker,
+    kafka: str,
+    read_topic: Read,
+    experiment: Experiment,
 ) -> None:
     market = simulator(rate=1000, symbols=5)
     reader = read_topic("binance.trade")
     # Shorter than the broker is away: records come back from the producer and must go out again from the spool.
     running = collector("binance", kafka, simulated_urls(market.urls), **QUICK | {"delivery_timeout_ms": 3000})
     running.await_frames(500)
-    assert own_broker._process is not None  # noqa: SLF001 - only its pid is wanted
-    os.kill(own_broker._process.pid, signal.SIGKILL)  # noqa: SLF001
-    own_broker._process.wait()  # noqa: SLF001
-    await_until(lambda: "came back" in running.log(), 60, "records that came back")
-    assert own_broker.start() == kafka
+    for times in range(1, 1 + experiment.times(1, 20)):
+        os.kill(pid_of(own_broker), signal.SIGKILL)
+        own_broker._process.wait()  # type: ignore[union-attr] # noqa: SLF001
+        await_until(lambda times=times: running.log().count("came back") >= times, 60, "records that came back")
+        assert own_broker.start() == kafka
+        experiment.done()
+        frames = running.status()["frames"]
+        running.await_frames(frames + 500)
     everything_to_now_arrives(market, reader, 120)
     assert running.status()["reconnects"] == 0  # the venue's side never noticed
     assert running.terminate() < 10
 
 
+def pid_of(broker: LocalBroker) -> int:
+    assert broker._process is not None  # noqa: SLF001 - only its pid is wanted
+    return broker._process.pid  # noqa: SLF001
+
+
+@pytest.mark.experiment(
+    5,
+    fault="the broker is frozen (SIGSTOP) for longer than a request, and for longer than the producer keeps a record",
+    holds="I1 I2: every trade of the ledger is in Kafka; I10: the collector stays below 300 MiB",
+    defence="records that come back are sent again from the spool (`Publisher._send_again` of bronze/publisher.py)",
+)
+@pytest.mark.timeout(900)
+def test_a_frozen_broker_loses_no_trade(
+    simulator: Simulate,
+    collector: Start,
+    own_broker: LocalBroker,
+    kafka: str,
+    read_topic: Read,
+    experiment: Experiment,
+) -> None:
+    # Whole: the settings of production, within their delivery timeout and beyond it.
+    keeps_ms, frozen_s = experiment.times((3_000, (1.5, 8.0)), (60_000, (45.0, 150.0)))
+    market = simulator(rate=1000, symbols=5)
+    reader = read_topic("binance.trade")
+    running = collector("binance", kafka, simulated_urls(market.urls), **QUICK | {"delivery_timeout_ms": keeps_ms})
+    running.await_frames(500)
+    for seconds in frozen_s:
+        os.kill(pid_of(own_broker), signal.SIGSTOP)
+        try:
+            time.sleep(seconds)  # the length of the freeze is the experiment
+        finally:
+            os.kill(pid_of(own_broker), signal.SIGCONT)
+        everything_to_now_arrives(market, reader, 120)
+        experiment.done()
+    assert "came back" in running.log()
+    assert running.status()["reconnects"] == 0
+    assert running.process is not None
+    most = peak_mib(running.process.pid)
+    experiment.note(f"collector at most {most} MiB")
+    assert most < 300
+    assert running.terminate() < 10
+
+
+@pytest.mark.experiment(
+    12,
+    fault="the network between collector and broker goes and comes, refused or silent",
+    holds="I1: every trade of the ledger is in Kafka; I10: the collector stays below 300 MiB",
+    defence="records that come back are sent again from the spool (`Publisher._send_again` of bronze/publisher.py)",
+)
+@pytest.mark.timeout(600)
+def test_a_flapping_network_to_the_broker_loses_no_trade(
+    simulator: Simulate, collector: Start, tmp_path: Path, experiment: Experiment
+) -> None:
+    broker = ProxiedBroker(load_settings(home=tmp_path / "broker"))
+    address = broker.start()
+    try:
+        market = simulator(rate=500, symbols=5)
+        with topic_readers(address) as open_reader:
+            reader = open_reader("binance.trade")
+            flaky = {"delivery_timeout_ms": 4_000}
+            running = collector("binance", address, simulated_urls(market.urls), **QUICK | flaky)
+            running.await_frames(500)
+            for _ in range(experiment.times(3, 25)):
+                broker.proxy.cut(experiment.chance.choice(("refuse", "silence")))
+                time.sleep(experiment.chance.uniform(1, 3))  # the rhythm is the experiment
+                broker.proxy.restore()
+                time.sleep(experiment.chance.uniform(0.5, 3))
+                experiment.done()
+            everything_to_now_arrives(market, reader, 120)
+            assert running.process is not None
+            most = peak_mib(running.process.pid)
+            experiment.note(f"collector at most {most} MiB")
+            assert most < 300
+            assert running.terminate() < 10
+    finally:
+        broker.stop()
+
+
+@pytest.mark.experiment(
+    10,
+    fault="the venue's connection ended properly and reset",
+    holds="I1: ids are contiguous again, by REST",
+    defence="the ids that were missed are asked for by REST (`Coverage.wanted` of bronze/coverage.py)",
+)
 def test_a_cut_is_filled_until_ids_are_contiguous(
-    simulator: Simulate, collector: Start, kafka: str, read_topic: Read
+    simulator: Simulate, collector: Start, kafka: str, read_topic: Read, experiment: Experiment
 ) -> None:
     market = simulator(rate=500, symbols=20)
     reader = read_topic("binance.trade")
     running = collector("binance", kafka, simulated_urls(market.urls), **QUICK)
     running.await_frames(300)
-    for kind in ("abort", "fin"):
+    for kind in ("abort", "fin") * experiment.times(1, 10):
         before = running.status()["frames"]
         market.fault(cut=kind)
         running.await_frames(before + 300)
+        experiment.done()
     everything_to_now_arrives(market, reader)
     fills = [message for message in reader.messages if message.headers["origin"] == "backfill"]
     assert fills
@@ -233,6 +360,13 @@ def test_trades_that_no_later_one_shows_are_asked_for(
     everything_to_now_arrives(market, reader)
 
 
+@pytest.mark.experiment(
+    10,
+    11,
+    fault="a venue that answers pings and sends nothing",
+    holds="I1 I9: another connection within 8 s, and what was missed is fetched",
+    defence="the watchdog on data (`stall_s`, bronze/connection.py)",
+)
 def test_a_stalled_stream_is_left_for_a_new_one(
     simulator: Simulate, collector: Start, kafka: str, read_topic: Read
 ) -> None:
@@ -296,6 +430,12 @@ def test_ids_behind_the_horizon_are_said_to_be_lost(
     assert "unrecoverable" in running.log()
 
 
+@pytest.mark.experiment(
+    10,
+    fault="a connection without ids is reset, and its collector killed",
+    holds="I1: every trade that was not heard lies in a recorded gap of time",
+    defence="the marker of a broken session (`disconnect`, bronze/breaks.py)",
+)
 def test_a_lost_coincap_connection_is_recorded_as_a_time_gap(
     simulator: Simulate, collector: Start, kafka: str, read_topic: Read
 ) -> None:
