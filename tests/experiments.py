@@ -75,10 +75,10 @@ class Row:
     numbers: list[int]
     fault: str
     holds: str
-    defence: str
-    seen: str
     seed: int
     measured: str
+    defence: str = ""
+    seen: str = ""
     count: int = 0
     duration_s: float = 0
     failed: bool = False
