@@ -117,7 +117,7 @@ class Land:
         self._topic_ids: Mapping[str, str] = {}
         self._asked_at = float("-inf")
         self.refresh_topic_ids()
-        self._refuse_skipped(Checkpoint.read(checkpoint).consumed)
+        self._refuse_skipped(self._starts(Checkpoint.read(checkpoint).consumed))
 
     def run(self, records: DataFrame, batch_id: int) -> Landed | None:
         """Append the records that bronze does not hold yet.
@@ -200,6 +200,13 @@ class Land:
         )
         return frames, found
 
+    def _starts(self, consumed: Mapping[Part, int]) -> Mapping[Part, int]:
+        """Where the stream can go on: after what the checkpoint has consumed, and not before what Kafka still holds."""
+        topics_held = {topic_id for topic_id, _ in self._landed}
+        held = [topic for topic, topic_id in self._topic_ids.items() if topic_id in topics_held]
+        starts = dict(self._topics.earliest(held)) if held else {}
+        return starts | {part: max(end, starts.get(part, 0)) for part, end in consumed.items()}
+
     def _refuse_skipped(self, starts: Mapping[Part, int]) -> None:
         """Refuse to go on from offsets while records before them are not in bronze.
 
@@ -211,7 +218,7 @@ class Land:
         behind = [part for part, start in known.items() if start > wanted[part]]
         if not behind:
             return
-        earliest = self._topics.earliest(behind)
+        earliest = self._topics.earliest({topic for topic, _ in behind})
         behind = [part for part in behind if part in earliest]
         passed = [(p, max(wanted[p], earliest[p]), known[p] - 1) for p in behind if earliest[p] < known[p]]
         if passed:
@@ -224,8 +231,8 @@ class Land:
         if lost := [(p, wanted[p], known[p] - 1) for p in behind if p[0] not in accepted]:
             raise OffsetsLostError(
                 f"Kafka no longer holds {_offsets(lost)}, which bronze lacks: retention was shorter than the pause",
-                "Trades that have ids are fetched again once the gap shows. To go on, name the topic in"
-                " kafka.accept_lost_offsets.",
+                f"To go on without, name the topic in kafka.accept_lost_offsets and remove {self._checkpoint}; ids that"
+                " are missing then are fetched as gaps.",
             )
 
     def _what_bronze_holds(self) -> tuple[dict[str, set[str]], dict[tuple[str, int], int]]:

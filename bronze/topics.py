@@ -29,9 +29,9 @@ class Topics:
         """As `topic_ids`."""
         return topic_ids(*self._to)
 
-    def earliest(self, partitions: Collection[tuple[str, int]]) -> dict[tuple[str, int], int]:
+    def earliest(self, topics: Collection[str]) -> dict[tuple[str, int], int]:
         """As `earliest_offsets`."""
-        return earliest_offsets(*self._to, partitions)
+        return earliest_offsets(*self._to, topics)
 
 
 def ensure_topics(settings: Settings, bootstrap_servers: str, topics: Iterable[str]) -> None:
@@ -91,10 +91,8 @@ def topic_ids(settings: Settings, bootstrap_servers: str) -> dict[str, str]:
     return {topic["name"]: str(topic["topic_id"]) for topic in described if not topic.get("is_internal")}
 
 
-def earliest_offsets(
-    settings: Settings, bootstrap_servers: str, partitions: Collection[tuple[str, int]]
-) -> dict[tuple[str, int], int]:
-    """Ask for the first offset that Kafka still holds of those of some partitions (topic, number) that there are.
+def earliest_offsets(settings: Settings, bootstrap_servers: str, topics: Collection[str]) -> dict[tuple[str, int], int]:
+    """Ask for the first offset that Kafka still holds, of every partition of some topics.
 
     Raises:
         BrokerUnreachableError: no broker answers.
@@ -102,9 +100,8 @@ def earliest_offsets(
     try:
         consumer = KafkaConsumer(**client_config(settings, bootstrap_servers), enable_auto_commit=False)
         try:
-            there = {topic: consumer.partitions_for_topic(topic) or () for topic, _ in partitions}
-            asked = [TopicPartition(topic, number) for topic, number in partitions if number in there[topic]]
-            found = consumer.beginning_offsets(asked)
+            parts = [TopicPartition(t, number) for t in topics for number in consumer.partitions_for_topic(t) or ()]
+            found = consumer.beginning_offsets(parts)
         finally:
             consumer.close()
     except KafkaError as error:

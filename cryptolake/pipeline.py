@@ -40,7 +40,7 @@ from silver.symbol_table import seed
 
 log = logging.getLogger(__name__)
 _TICK_S = 0.5
-_DATA_LOSS = "KAFKA_DATA_LOSS"  # how Spark's source names it
+_DATA_LOSS = ("KAFKA_DATA_LOSS", "Some data may have been lost")  # how Spark's driver and tasks say it
 
 Handlers = Mapping[str, Callable[[dict[str, Any]], dict[str, Any]]]
 
@@ -351,12 +351,10 @@ def _raise_if_named(failure: Exception | None, error: Exception, lake: Lake) -> 
     """Raise what a user can act on, where the failure is such; starting again would not mend it."""
     if isinstance(failure, CryptolakeError):
         raise failure
-    if _DATA_LOSS in (said := str(error)):
-        told = next(line for line in said.splitlines() if _DATA_LOSS in line).strip()[:300]
+    if any(words in str(error) for words in _DATA_LOSS):
         raise OffsetsLostError(
-            f"Kafka has lost records that the lake has not had yet ({told})",
-            f"Remove the folder {checkpoint_folder(lake.settings)} and start again: what is lost is then named by its"
-            " offsets.",
+            "Kafka no longer holds records at which the checkpoint goes on",
+            f"Remove the folder {checkpoint_folder(lake.settings)} and start again: what bronze lacks is then named.",
         ) from error
 
 

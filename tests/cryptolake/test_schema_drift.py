@@ -89,8 +89,8 @@ def test_what_a_venue_changes_is_rescued_or_waits_for_its_rule(
     experiment: Experiment,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    each = experiment.times(30, 3_000)
-    limits = settings.lake.model_copy(update={"max_offsets_per_trigger": 3 * each})
+    each, batches = experiment.times((30, 1), (3_000, 3))
+    limits = settings.lake.model_copy(update={"max_offsets_per_trigger": len(CHANGES) * each // batches})
     world = StreamLake(spark, settings.model_copy(update={"lake": limits}), servers)
     said: list[Trade] = []
     waiting: dict[tuple[str, int | None], str] = {}
