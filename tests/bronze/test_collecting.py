@@ -437,7 +437,7 @@ def test_ids_behind_the_horizon_are_said_to_be_lost(
     defence="the marker of a broken session (`disconnect`, bronze/breaks.py)",
 )
 def test_a_lost_coincap_connection_is_recorded_as_a_time_gap(
-    simulator: Simulate, collector: Start, kafka: str, read_topic: Read
+    simulator: Simulate, collector: Start, kafka: str, read_topic: Read, experiment: Experiment
 ) -> None:
     market = simulator(coincap_rate=100)
     reader, gaps = read_topic("coincap-binance.trade"), read_topic("coincap-binance.gap")
@@ -452,6 +452,7 @@ def test_a_lost_coincap_connection_is_recorded_as_a_time_gap(
     assert running.terminate() < 10
     markers = [json.loads(message.value) for message in gaps.read()]
     assert [marker["kind"] for marker in markers] == ["disconnect", "disconnect"]
+    experiment.done(2)
     assert "Connection" in markers[0]["reason"]
     assert markers[1]["reason"] == "collector started"
     heard = {(m["base"], m["quote"], m["price"], m["volume"], m["timestamp"]) for m in map(frame, reader.read())}
