@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from bronze_kit import CollectorProcess, TopicReader, await_until, ledger_ids
+from bronze_kit import QUICK, CollectorProcess, TopicReader, await_until, ledger_ids
 from experiments import Experiment
 from pyspark.sql import SparkSession
 from simulator_process import SimulatorProcess, simulated_urls
@@ -17,8 +17,6 @@ from cryptolake.audit.run import audit
 from cryptolake.broker.local import LocalBroker
 from lakehouse.settings import Settings
 from silver.tables import ONE_MINUTE_BARS, QUARANTINE, SIX_MINUTE_TRENDS, TRADES
-
-QUICK = {"gap_wait_s": 0.5, "quiet_probe_s": 2, "backoff_s": 0.1, "stall_s": 3}
 
 
 @pytest.fixture
