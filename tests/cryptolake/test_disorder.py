@@ -63,7 +63,7 @@ def bucket(event: datetime, received: datetime) -> int:
 def test_whatever_the_order_every_minute_counts_all_of_its_trades(
     spark: SparkSession, settings: Settings, servers: str, experiment: Experiment
 ) -> None:
-    number, batches, runs = experiment.times((1_000, 2, 1), (60_000, 12, 3))
+    number, batches, runs = experiment.times((1_000, 2, 1), (20_000, 8, 2))
     limits = settings.lake.model_copy(update={"max_offsets_per_trigger": number // batches})
     world = StreamLake(spark, settings.model_copy(update={"lake": limits}), servers)
     said = drawn(experiment.chance, number)

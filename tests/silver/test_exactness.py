@@ -29,6 +29,7 @@ pytestmark = pytest.mark.usefixtures("compiled")
 START_MS = 1_723_161_600_000
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT", "DOGEUSDT", "SHIBUSDT")
 MINUTES_A_CHUNK = 40
+BLOCK = 50  # one frame of so many is refused
 MAX_AMOUNT = 10**32  # in 1e-20
 ABSURD = ("1" * 1_000, "0." + "0" * 400 + "1", "1e999", "-1", "0", "1e-13", "NaN", "0x10", "1_000", "٣")
 
@@ -84,10 +85,10 @@ class Minute:
 
 @dataclass
 class Chunk:
-    """What one chunk says: good trades, and frames that must be refused, by their offset."""
+    """What one chunk says: good trades, and frames that must be refused, with a reason, by their offset."""
 
     payloads: list[bytes] = field(default_factory=list)
-    good: dict[int, Said] = field(default_factory=dict)
+    good: dict[tuple[str, int], Said] = field(default_factory=dict)
     refused: dict[int, str] = field(default_factory=dict)
 
 
@@ -104,26 +105,36 @@ def text_of(units: int, places: int, chance: random.Random) -> str:
 
 
 def chunk_of(seed: int, number: int, size: int) -> Chunk:
-    """Trades of a chunk; the same seed and number give the same again, so that none of them need be kept."""
+    """Trades of a chunk; the same seed and number give the same again, so that none of them need be kept.
+
+    Ids rise by one in each symbol; the one frame in a block that must be refused takes none.
+    """
     chance = random.Random(f"{seed}/{number}")  # noqa: S311
     chunk = Chunk()
+    good = number * size // BLOCK * (BLOCK - 1)
     for place in range(size):
-        trade_id = number * size + place
-        price = chance.randrange(1, 10 ** chance.randrange(1, 25))
-        most = min(10**24 - 1, max(1, MAX_AMOUNT // price))
-        quantity = chance.randrange(1, min(most, 10 ** chance.randrange(1, 25)) + 1)
-        # Few moments a minute: many trades share one, and their ids tell them apart.
-        minute = number * MINUTES_A_CHUNK + chance.randrange(MINUTES_A_CHUNK)
-        ms = START_MS + minute * 60_000 + chance.choice((0, 1, 500, 30_000, 59_998, 59_999))
-        said = Said(chance.choice(SYMBOLS), trade_id, price, quantity, ms, chance.random() < 0.5)
-        texts = text_of(price, 12, chance), text_of(quantity, 8, chance)
-        if chance.random() < 0.02:
-            *texts, reason = damaged(chance, *texts)
-            chunk.refused[trade_id] = reason
+        if place % BLOCK == 0:
+            refused = place + chance.randrange(BLOCK)
+        said = drawn(chance, number, good)
+        texts = text_of(said.price, 12, chance), text_of(said.quantity, 8, chance)
+        if place == refused:
+            *texts, chunk.refused[number * size + place] = damaged(chance, *texts)
         else:
-            chunk.good[trade_id] = said
+            chunk.good[said.symbol, said.trade_id] = said
+            good += 1
         chunk.payloads.append(payload(said, *texts))
     return chunk
+
+
+def drawn(chance: random.Random, number: int, place: int) -> Said:
+    """A trade of a chunk: of any size, and at one of few moments a minute, so that many share one."""
+    price = chance.randrange(1, 10 ** chance.randrange(1, 25))
+    most = min(10**24 - 1, max(1, MAX_AMOUNT // price))
+    quantity = chance.randrange(1, min(most, 10 ** chance.randrange(1, 25)) + 1)
+    minute = number * MINUTES_A_CHUNK + chance.randrange(MINUTES_A_CHUNK)
+    ms = START_MS + minute * 60_000 + chance.choice((0, 1, 500, 30_000, 59_998, 59_999))
+    symbol, trade_id = SYMBOLS[place % len(SYMBOLS)], place // len(SYMBOLS)
+    return Said(symbol, trade_id, price, quantity, ms, chance.random() < 0.5)
 
 
 def damaged(chance: random.Random, price: str, quantity: str) -> tuple[str, str, str]:
@@ -197,17 +208,21 @@ def test_every_digit_of_a_million_trades(lake: Lake, experiment: Experiment) -> 
             minutes.setdefault((said.symbol, said.ms // 60_000), Minute()).add(said)
         experiment.done(size)
     aggregate.close_all()
+    held = 0
     for number in range(chunks):
         chunk = chunk_of(experiment.seed, number, size)
-        bounds = (number * size, (number + 1) * size)
-        for row in rows_between(lake, TRADES, "trade_id", *bounds, ["price", "quantity"]):
-            said = chunk.good.pop(row["trade_id"])
-            assert (row["price"], row["quantity"]) == (decimal(said.price, 12), decimal(said.quantity, 8)), said
+        held += len(chunk.good)
+        ids = [trade_id for _, trade_id in chunk.good]
+        for row in rows_between(lake, TRADES, "trade_id", min(ids), max(ids) + 1, ["symbol", "price", "quantity"]):
+            said = chunk.good.pop((row["symbol"].replace("-", ""), row["trade_id"]), None)
+            if said is not None:  # the ids at its ends are of its neighbours as well
+                assert (row["price"], row["quantity"]) == (decimal(said.price, 12), decimal(said.quantity, 8)), said
         assert chunk.good == {}
-        for row in rows_between(lake, QUARANTINE, "offset", *bounds, ["reasons"]):
+        for row in rows_between(lake, QUARANTINE, "offset", number * size, (number + 1) * size, ["reasons"]):
             reason = chunk.refused.pop(row["offset"])
             assert reason in row["reasons"] if reason else row["reasons"], row
         assert chunk.refused == {}
+    assert DeltaTable(str(lake.path(TRADES))).to_pyarrow_dataset().count_rows() == held
     bars = DeltaTable(str(lake.path(ONE_MINUTE_BARS))).to_pyarrow_table().to_pylist()
     assert len(bars) == len(minutes)
     for bar in bars:
