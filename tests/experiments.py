@@ -12,7 +12,7 @@ import random
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -27,8 +27,9 @@ WHOLE = bool(ASKED_FOR)
 RESULTS = REPO_ROOT / "benchmarks" / "results" / "experiments.json"
 PAGE = REPO_ROOT / "docs" / "reliability.md"
 BEGIN, END = "<!-- written by make experiments: begin -->", "<!-- written by make experiments: end -->"
+MARK = "experiment"
 MARKER = (
-    "experiment(*numbers, fault, holds, defence='', seen=''): stands for experiments of the matrix; `defence` is what"
+    f"{MARK}(*numbers, fault, holds, defence='', seen=''): stands for experiments of the matrix; `defence` is what"
     " was once removed, and `seen` how the test failed without it"
 )
 T = TypeVar("T")
@@ -87,6 +88,7 @@ class Row:
 
 RUN = pytest.StashKey[Experiment]()
 ROWS = pytest.StashKey[dict[str, Row]]()
+TEXTS = pytest.StashKey[dict[str, dict[str, str]]]()  # of every experiment that there is, whether it runs or not
 
 
 @pytest.fixture
@@ -106,6 +108,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Of a run of the matrix: its tests alone, in the order of their numbers."""
     if not WHOLE:
         return
+    config.stash[TEXTS] = {
+        item.nodeid.partition("[")[0]: marker.kwargs for item in items if (marker := item.get_closest_marker(MARK))
+    }
     wanted = NUMBERS if "all" in ASKED_FOR else tuple(map(int, ASKED_FOR))
     taken = [item for item in items if set(numbers_of(item)) & set(wanted)]
     config.hook.pytest_deselected(items=[item for item in items if item not in taken])
@@ -114,7 +119,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def numbers_of(item: pytest.Item) -> tuple[int, ...]:
     """The numbers of the experiments that a test stands for."""
-    marker = item.get_closest_marker("experiment")
+    marker = item.get_closest_marker(MARK)
     return marker.args if marker else ()
 
 
@@ -123,7 +128,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     """Take what a run of an experiment has shown; a run that was skipped has shown nothing."""
     outcome: Any = yield
     report = outcome.get_result()
-    marker = item.get_closest_marker("experiment")
+    marker = item.get_closest_marker(MARK)
     if marker is None or report.skipped or (report.when != "call" and not report.failed):
         return
     rows, test = item.config.stash[ROWS], item.nodeid.partition("[")[0]
@@ -141,7 +146,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if not WHOLE or not rows:
         return
     held = {} if "all" in ASKED_FOR else stored()
-    write(held | rows)
+    texts = session.config.stash[TEXTS]
+    write({test: replace(row, **texts.get(test, {})) for test, row in (held | rows).items()})
     lacking = set(NUMBERS) - {number for row in rows.values() if not row.failed for number in row.numbers}
     if "all" in ASKED_FOR and lacking:
         print(f"\nno passed test stands for the experiments {sorted(lacking)}", file=sys.stderr)
@@ -180,7 +186,8 @@ def _cells(row: Row) -> tuple[str, ...]:
     held = "**FAILED**" if row.failed else "; ".join([row.holds, *row.notes])
     removed = f"{row.defence}: {row.seen}" if row.seen else "not removed yet"
     numbers, day = ", ".join(map(str, row.numbers)), f"{row.seed}, {row.measured}"
-    return numbers, row.fault, f"{row.count:,}", held, f"{row.duration_s:,.0f} s", day, removed
+    duration = f"{row.duration_s:,.{0 if row.duration_s >= 10 else 1}f} s"
+    return numbers, row.fault, f"{row.count:,}", held, duration, day, removed
 
 
 def peak_mib(pid: int) -> int:
