@@ -13,7 +13,7 @@ from experiments import Experiment
 from pyspark.sql import SparkSession
 from stream_lake import START, SYMBOLS, StreamLake, line_of, trade_of
 
-from cryptolake.audit import judge
+from cryptolake.audit.venues import binance as audited
 from cryptolake.broker.local import LocalBroker
 from cryptolake.replaying import replay_alone
 from lakehouse.settings import Settings
@@ -68,7 +68,7 @@ def parsed_by_the_new_rule(frame: Frame, value: Any) -> list[ParsedRow]:
 def judged_by_the_new_rule(index: int, row: int, frame: Any, value: Any, into: Any) -> None:
     data = dict(value["data"])
     data["p"] = data["p"] if isinstance(data["p"], str) else f"{data['p']:f}"
-    judge._binance_stream(index, row, frame, as_of_old({**value, "data": data}), into)  # noqa: SLF001
+    audited._streamed_trade(index, row, frame, as_of_old({**value, "data": data}), into)  # noqa: SLF001
 
 
 def versions(world: StreamLake, *tables: Table) -> list[int]:
@@ -114,8 +114,8 @@ def test_what_a_venue_changes_is_rescued_or_waits_for_its_rule(
     world.assert_audited()
 
     monkeypatch.setitem(BINANCE.parsers, "trade", parsed_by_the_new_rule)  # type: ignore[arg-type]
-    reader = judge._READERS["binance"]["trade"]._replace(single=judged_by_the_new_rule)  # noqa: SLF001
-    monkeypatch.setitem(judge._READERS["binance"], "trade", reader)  # noqa: SLF001
+    reader = audited.CHANNELS["trade"]._replace(single=judged_by_the_new_rule)
+    monkeypatch.setitem(audited.CHANNELS, "trade", reader)  # type: ignore[arg-type]
     assert replay_alone(world.lake, Selection())["silver"] == len(waiting)
     world.assert_holds(said)
     before = versions(world, TRADES, QUARANTINE, ONE_MINUTE_BARS)

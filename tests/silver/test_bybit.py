@@ -20,7 +20,7 @@ from pyspark.sql import functions as f
 from lakehouse.arrow import contract_schema, frame_of
 from lakehouse.lake import Lake
 from lakehouse.settings import Settings
-from silver.few_trades import spans_of
+from silver.few_spans import spans_of
 from silver.parse import parse_frame
 from silver.rows import Frame, Gap, Rejected, Trade
 from silver.survey import survey
