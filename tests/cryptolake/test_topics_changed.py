@@ -70,7 +70,7 @@ def test_what_a_topic_loses_is_named_before_the_lake_goes_on(
 
     # More partitions: keys move to other ones, in mid-stream.
     admin.create_partitions({TOPIC: 6})
-    for _ in range(2):
+    for _ in range(experiment.times(1, 2)):
         world.publish(market.more(60))
         world.run()
     assert world.ids() == market.ids()
