@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test kills gaps fuzz check lock clean
+.PHONY: help setup demo test experiments kills gaps fuzz check lock clean
 
 BIN := .venv/bin
 
@@ -19,6 +19,12 @@ demo: setup ## set up and run the main job on a simulated market; Ctrl-C ends it
 test: ## set up and run the tests
 	@sh scripts/setup.sh dev
 	$(BIN)/python -m pytest
+
+EXPERIMENTS ?= all
+
+experiments: ## the whole matrix of docs/reliability.md and its report (an hour); EXPERIMENTS="1 17" does some anew
+	@sh scripts/setup.sh dev
+	CRYPTOLAKE_EXPERIMENTS="$(EXPERIMENTS)" $(BIN)/python -m pytest -n 0 -s --session-timeout=4500
 
 kills: ## kill -9 of every process, three times each and between every two writes (half an hour)
 	@sh scripts/setup.sh dev

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,13 +12,16 @@ import pyarrow as pa
 from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as f
 
+from bronze.checkpoint import Checkpoint, checkpoint_id, remedy_without
 from bronze.tables import FRAMES
-from lakehouse.errors import CryptolakeError, TopicRecreatedError
+from bronze.topics import Topics
+from lakehouse.errors import CryptolakeError, OffsetsLostError, TopicRecreatedError
 from lakehouse.faults import fault_point
 from lakehouse.lake import Lake, Txn
 from lakehouse.table import Table
 
 Offsets = Mapping[tuple[str, int], int]
+Part = tuple[str, int]  # a topic by its name, and a partition
 # A header outside this range (1970 to 2100) is not a receive time in microseconds.
 _LATEST_US = 4_102_444_800_000_000
 _HIGHEST_OFFSETS = """
@@ -83,11 +85,15 @@ class Land:
     """Land batches of Kafka records.
 
     Args:
-        lake: where bronze is.
-        topic_ids: asks the broker for the ids of its topics.
+        lake: where bronze is, and in its settings the topics whose making anew or whose losses are accepted.
+        topics: asks the brokers.
         checkpoint: the stream's checkpoint folder; its uuid guards against a batch landed twice.
-        accept_recreated: topics that were made anew on purpose.
         topic_check_interval_s: how often ids are asked for again, to notice a topic made anew.
+
+    Raises:
+        TopicRecreatedError: a topic was made anew under a name that bronze holds.
+        OffsetsLostError: Kafka has lost what bronze lacks.
+        CryptolakeError: the checkpoint is damaged or ahead of bronze.
     """
 
     name = "land"
@@ -97,20 +103,21 @@ class Land:
     def __init__(
         self,
         lake: Lake,
-        topic_ids: Callable[[], Mapping[str, str]],
+        topics: Topics,
         checkpoint: Path,
-        accept_recreated: tuple[str, ...] = (),
         topic_check_interval_s: float = 10.0,
     ) -> None:
         self._lake = lake
-        self._ask_topic_ids = topic_ids
+        self._topics = topics
         self._checkpoint = checkpoint
-        self._accept_recreated = accept_recreated
+        self._accept_recreated = lake.settings.kafka.accept_recreated_topics
+        self._accept_lost = lake.settings.kafka.accept_lost_offsets
         self._topic_check_interval_s = topic_check_interval_s
         self._known_ids, self._landed = self._what_bronze_holds()
         self._topic_ids: Mapping[str, str] = {}
         self._asked_at = float("-inf")
         self.refresh_topic_ids()
+        self._refuse_skipped(self._starts(Checkpoint.read(checkpoint).consumed))
 
     def run(self, records: DataFrame, batch_id: int) -> Landed | None:
         """Append the records that bronze does not hold yet.
@@ -120,7 +127,8 @@ class Land:
 
         Raises:
             TopicRecreatedError: a topic was made anew under a name that bronze holds.
-            CryptolakeError: the checkpoint belongs to an earlier state of the lake.
+            OffsetsLostError: Kafka has lost what bronze lacks.
+            CryptolakeError: the checkpoint belongs to an earlier state of the lake, or to another lake.
         """
         if time.monotonic() - self._asked_at > self._topic_check_interval_s:
             self.refresh_topic_ids()
@@ -136,6 +144,7 @@ class Land:
             raise CryptolakeError(
                 "A topic was deleted while its records were on the way to bronze", "Start again: the others go on."
             )
+        self._refuse_skipped({(row["topic"], row["partition"]): row["first"] for row in found})
         rows = sum(row["rows"] for row in found)
         txn = Txn(self._app_id(), batch_id)
         are_few = self._lake.settings.lake.are_few(rows, sum(row["bytes"] for row in found))
@@ -148,7 +157,7 @@ class Land:
             raise CryptolakeError(
                 f"The checkpoint {self._checkpoint} is older than bronze: batch {batch_id} brings new rows under a"
                 " number that is used up",
-                f"Remove the folder {self._checkpoint} and start again: bronze goes on after its highest offsets.",
+                remedy_without(self._checkpoint),
             )
         fault_point("after_bronze_commit")
         self._landed |= {(row["topic_id"], row["partition"]): row["last"] for row in found}
@@ -160,7 +169,7 @@ class Land:
         Raises:
             TopicRecreatedError: a topic was made anew under a name that bronze holds.
         """
-        ids = self._ask_topic_ids()
+        ids = self._topics.ids()
         for topic, topic_id in ids.items():
             known = self._known_ids.setdefault(topic, {topic_id})
             if topic_id not in known and topic not in self._accept_recreated:
@@ -180,8 +189,9 @@ class Land:
         tasks = records.sparkSession.sparkContext.defaultParallelism
         frames = frames_above(frames_of_records(records, self._topic_ids, now), self._landed).coalesce(tasks).persist()
         found = (
-            frames.groupBy("topic_id", "partition")
+            frames.groupBy("topic", "topic_id", "partition")
             .agg(
+                f.min("offset").alias("first"),
                 f.max("offset").alias("last"),
                 f.count(f.lit(1)).alias("rows"),
                 f.sum(f.octet_length("payload")).alias("bytes"),
@@ -189,6 +199,41 @@ class Land:
             .collect()
         )
         return frames, found
+
+    def _starts(self, consumed: Mapping[Part, int]) -> Mapping[Part, int]:
+        """Where the stream can go on: after what the checkpoint has consumed, and not before what Kafka still holds."""
+        topics_held = {topic_id for topic_id, _ in self._landed}
+        held = [topic for topic, topic_id in self._topic_ids.items() if topic_id in topics_held]
+        starts = dict(self._topics.earliest(held)) if held else {}
+        return starts | {part: max(end, starts.get(part, 0)) for part, end in consumed.items()}
+
+    def _refuse_skipped(self, starts: Mapping[Part, int]) -> None:
+        """Refuse to go on from offsets while records before them are not in bronze.
+
+        Of a topic that bronze does not know, Kafka may have dropped the first records before anyone listened.
+        """
+        topics_held = {topic_id for topic_id, _ in self._landed}
+        known = {part: start for part, start in starts.items() if part[0] in self._topic_ids}
+        wanted = {part: self._landed.get((self._topic_ids[part[0]], part[1]), -1) + 1 for part in known}
+        behind = [part for part, start in known.items() if start > wanted[part]]
+        if not behind:
+            return
+        earliest = self._topics.earliest({topic for topic, _ in behind})
+        behind = [part for part in behind if part in earliest]
+        passed = [(p, max(wanted[p], earliest[p]), known[p] - 1) for p in behind if earliest[p] < known[p]]
+        if passed:
+            raise CryptolakeError(
+                f"The checkpoint {self._checkpoint} is ahead of bronze, which lacks {_offsets(passed)}",
+                remedy_without(self._checkpoint),
+            )
+        accepted = {topic for topic in self._topic_ids if self._topic_ids[topic] not in topics_held}
+        accepted |= set(self._accept_lost)
+        if lost := [(p, wanted[p], known[p] - 1) for p in behind if p[0] not in accepted]:
+            raise OffsetsLostError(
+                f"Kafka no longer holds {_offsets(lost)}, which bronze lacks: retention was shorter than the pause",
+                f"To go on without, name the topic in kafka.accept_lost_offsets and remove {self._checkpoint}; ids that"
+                " are missing then are fetched as gaps.",
+            )
 
     def _what_bronze_holds(self) -> tuple[dict[str, set[str]], dict[tuple[str, int], int]]:
         held = self._lake.select(FRAMES, _HIGHEST_OFFSETS).to_pylist()
@@ -198,8 +243,11 @@ class Land:
         return ids, {(row["topic_id"], row["partition"]): row["last"] for row in held}
 
     def _app_id(self) -> str:
-        metadata = json.loads((self._checkpoint / "metadata").read_text(encoding="utf-8"))
-        return f"{FRAMES.name}/{self.name}/{metadata['id']}"
+        return f"{FRAMES.name}/{self.name}/{checkpoint_id(self._checkpoint)}"
+
+
+def _offsets(spans: Iterable[tuple[Part, int, int]]) -> str:
+    return ", ".join(f"offsets {first} to {last} of {topic}/{part}" for (topic, part), first, last in sorted(spans))
 
 
 def _header(name: str) -> Column:

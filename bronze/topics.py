@@ -3,14 +3,35 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
+from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
-from bronze.kafka_client import BrokerUnreachableError, admin_client
+from bronze.kafka_client import BrokerUnreachableError, admin_client, client_config
 from lakehouse.settings import Settings
 
 log = logging.getLogger(__name__)
+
+
+class Topics:
+    """The topics of some brokers.
+
+    Args:
+        settings: security of the cluster.
+        bootstrap_servers: the brokers.
+    """
+
+    def __init__(self, settings: Settings, bootstrap_servers: str) -> None:
+        self._to = (settings, bootstrap_servers)
+
+    def ids(self) -> dict[str, str]:
+        """As `topic_ids`."""
+        return topic_ids(*self._to)
+
+    def earliest(self, topics: Collection[str]) -> dict[tuple[str, int], int]:
+        """As `earliest_offsets`."""
+        return earliest_offsets(*self._to, topics)
 
 
 def ensure_topics(settings: Settings, bootstrap_servers: str, topics: Iterable[str]) -> None:
@@ -68,3 +89,23 @@ def topic_ids(settings: Settings, bootstrap_servers: str) -> dict[str, str]:
     finally:
         admin.close()
     return {topic["name"]: str(topic["topic_id"]) for topic in described if not topic.get("is_internal")}
+
+
+def earliest_offsets(settings: Settings, bootstrap_servers: str, topics: Collection[str]) -> dict[tuple[str, int], int]:
+    """Ask for the first offset that Kafka still holds, of every partition of some topics.
+
+    Raises:
+        BrokerUnreachableError: no broker answers.
+    """
+    try:
+        consumer = KafkaConsumer(**client_config(settings, bootstrap_servers), enable_auto_commit=False)
+        try:
+            parts = [TopicPartition(t, number) for t in topics for number in consumer.partitions_for_topic(t) or ()]
+            found = consumer.beginning_offsets(parts)
+        finally:
+            consumer.close()
+    except KafkaError as error:
+        raise BrokerUnreachableError(
+            f"No Kafka broker answers at {bootstrap_servers} ({type(error).__name__})"
+        ) from error
+    return {(partition.topic, partition.partition): offset for partition, offset in found.items()}

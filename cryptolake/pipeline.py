@@ -17,7 +17,7 @@ from pyspark.sql.streaming.query import StreamingQuery
 
 from bronze import tables as bronze_tables
 from bronze.land import Land
-from bronze.topics import topic_ids
+from bronze.topics import Topics
 from cryptolake.lake_status import LakeStatus
 from cryptolake.maintain import Maintained, maintain
 from cryptolake.replaying import replay_groups
@@ -26,7 +26,7 @@ from cryptolake.stopwatch import Stopwatch
 from cryptolake.stream import checkpoint_folder, start_stream
 from cryptolake.upkeep import Upkeep
 from gold import tables as gold_tables
-from lakehouse.errors import CryptolakeError
+from lakehouse.errors import CryptolakeError, OffsetsLostError
 from lakehouse.home import lake_folder
 from lakehouse.lake import Lake
 from lakehouse.lock import OwnerLock
@@ -41,6 +41,7 @@ from silver.symbol_table import seed
 
 log = logging.getLogger(__name__)
 _TICK_S = 0.5
+_DATA_LOSS = ("KAFKA_DATA_LOSS", "Some data may have been lost")  # how Spark's driver and tasks say it
 
 Handlers = Mapping[str, Callable[[dict[str, Any]], dict[str, Any]]]
 
@@ -76,18 +77,12 @@ class Pipeline:
     """
 
     def __init__(self, lake: Lake, bootstrap_servers: str) -> None:
-        settings = lake.settings
         self._lake = lake
-        self._land = Land(
-            lake,
-            lambda: topic_ids(settings, bootstrap_servers),
-            checkpoint_folder(settings),
-            settings.kafka.accept_recreated_topics,
-        )
+        self._land = _land(lake, bootstrap_servers)
         self._refine = Refine(lake)
         self._aggregate = Aggregate(lake)
         self._predict = Predict(lake)
-        self._status = LakeStatus(settings)
+        self._status = LakeStatus(lake.settings)
         self._busy = threading.Lock()
         self._upkeep = Upkeep(lake, self._between_whole_batches, self._refine.advance_mark)
         self.failure: Exception | None = None
@@ -225,20 +220,25 @@ def run(settings: Settings, bootstrap_servers: str, *, until_idle: bool, stop: t
         CryptolakeError: what cannot be mended by starting again.
     """
     with owned_lake(settings) as lake:
-        inbox = Inbox(settings.home)
-        for attempt in range(settings.lake.restart_limit + 1):
-            pipeline = Pipeline(lake, bootstrap_servers)
-            handlers = owner_handlers(lake, pipeline)
-            try:
-                pipeline.drain()
-                serve = partial(inbox.serve, handlers)
-                _stream(lake, pipeline, bootstrap_servers, until_idle, stop, serve)
-                return
-            except PySparkException as error:
-                _raise_if_final(pipeline.failure, error, attempt, settings.lake.restart_limit)
-                log.warning("stream failed (%s); starting again from the tables", _first_line(error))
-            if stop.wait(settings.lake.restart_backoff_s):
-                return
+        carry(lake, bootstrap_servers, until_idle=until_idle, stop=stop)
+
+
+def carry(lake: Lake, bootstrap_servers: str, *, until_idle: bool, stop: threading.Event) -> None:
+    """As `run`, into a lake that this process owns."""
+    inbox, limits = Inbox(lake.settings.home), lake.settings.lake
+    for attempt in range(limits.restart_limit + 1):
+        pipeline = Pipeline(lake, bootstrap_servers)
+        handlers = owner_handlers(lake, pipeline)
+        try:
+            pipeline.drain()
+            serve = partial(inbox.serve, handlers)
+            _stream(lake, pipeline, bootstrap_servers, until_idle, stop, serve)
+            return
+        except PySparkException as error:
+            _raise_if_final(pipeline.failure, error, attempt, lake)
+            log.warning("stream failed (%s); starting again from the tables", _first_line(error))
+        if stop.wait(limits.restart_backoff_s):
+            return
 
 
 def run_step(name: str, settings: Settings, bootstrap_servers: Callable[[], str]) -> int:
@@ -255,20 +255,25 @@ def run_step(name: str, settings: Settings, bootstrap_servers: Callable[[], str]
     if name not in STEPS:
         raise CryptolakeError(f"No step {name!r}", f"Steps: {', '.join(STEPS)}.")
     with owned_lake(settings) as lake:
-        if name == "land":
-            return _land_alone(lake, bootstrap_servers())
-        if name == "aggregate":
-            aggregate = Aggregate(lake)
-            consumed = aggregate.drain()
-            aggregate.close_all()
-            return consumed
-        if name == "refine":
-            seed(lake)
-            refine = Refine(lake)
-            consumed = refine.drain()
-            refine.on_timer(time.time())
-            return consumed
-        return Predict(lake).drain()
+        return take_step(name, lake, bootstrap_servers)
+
+
+def take_step(name: str, lake: Lake, bootstrap_servers: Callable[[], str]) -> int:
+    """As `run_step`, on a lake that this process owns."""
+    if name == "land":
+        return _land_alone(lake, bootstrap_servers())
+    if name == "aggregate":
+        aggregate = Aggregate(lake)
+        consumed = aggregate.drain()
+        aggregate.close_all()
+        return consumed
+    if name == "refine":
+        seed(lake)
+        refine = Refine(lake)
+        consumed = refine.drain()
+        refine.on_timer(time.time())
+        return consumed
+    return Predict(lake).drain()
 
 
 STEPS = ("land", "refine", "aggregate", "predict")
@@ -326,33 +331,52 @@ def _stop(query: StreamingQuery, pipeline: Pipeline) -> None:
             query.stop()
 
 
+def _land(lake: Lake, bootstrap_servers: str) -> Land:
+    return Land(lake, Topics(lake.settings, bootstrap_servers), checkpoint_folder(lake.settings))
+
+
 def _land_alone(lake: Lake, bootstrap_servers: str) -> int:
-    settings = lake.settings
-    land = Land(
-        lake,
-        lambda: topic_ids(settings, bootstrap_servers),
-        checkpoint_folder(settings),
-        settings.kafka.accept_recreated_topics,
-    )
+    land = _land(lake, bootstrap_servers)
     batches = 0
+    failure: Exception | None = None
 
     def on_batch(records: DataFrame, batch_id: int) -> None:
-        nonlocal batches
-        landed = land.run(records, batch_id)
+        nonlocal batches, failure
+        try:
+            landed = land.run(records, batch_id)
+        except Exception as error:
+            failure = error
+            raise
         if landed is not None:
             landed.release()
             batches += 1
 
-    start_stream(lake.spark, settings, bootstrap_servers, on_batch, until_idle=True).awaitTermination()
+    try:
+        query = start_stream(lake.spark, lake.settings, bootstrap_servers, on_batch, until_idle=True)
+        query.awaitTermination()
+    except PySparkException as error:
+        _raise_if_named(failure, error, lake)
+        raise
     return batches
 
 
-def _raise_if_final(failure: Exception | None, error: Exception, attempt: int, limit: int) -> None:
-    if isinstance(failure, CryptolakeError):
-        raise failure
+def _raise_if_final(failure: Exception | None, error: Exception, attempt: int, lake: Lake) -> None:
+    _raise_if_named(failure, error, lake)
+    limit = lake.settings.lake.restart_limit
     if attempt >= limit:
         raise CryptolakeError(
             f"The stream failed {limit + 1} times, last: {_first_line(error)}", "See the log of the lake."
+        ) from error
+
+
+def _raise_if_named(failure: Exception | None, error: Exception, lake: Lake) -> None:
+    """Raise what a user can act on, where the failure is such; starting again would not mend it."""
+    if isinstance(failure, CryptolakeError):
+        raise failure
+    if any(words in str(error) for words in _DATA_LOSS):
+        raise OffsetsLostError(
+            "Kafka no longer holds records at which the checkpoint goes on",
+            f"Remove the folder {checkpoint_folder(lake.settings)} and start again: what bronze lacks is then named.",
         ) from error
 
 

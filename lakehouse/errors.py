@@ -33,3 +33,7 @@ class SchemaMismatchError(CryptolakeError):
 
 class TopicRecreatedError(CryptolakeError):
     """A Kafka topic was deleted and made anew under a name that bronze already holds."""
+
+
+class OffsetsLostError(CryptolakeError):
+    """Kafka no longer holds records that bronze does not hold yet."""

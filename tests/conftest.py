@@ -18,6 +18,7 @@ from lakehouse.session import spark_session
 from lakehouse.settings import Settings, load_settings
 from silver.once import RUN_ONCE_CONF
 
+pytest_plugins = ["experiments"]
 REPO_ROOT = Path(__file__).resolve().parents[1]
 _names = count(1)
 

@@ -6,7 +6,8 @@ import os
 import random
 from collections.abc import Callable, Sequence
 
-SEED = int(os.environ.get("CRYPTOLAKE_TEST_SEED") or random.randrange(2**32))  # noqa: S311
+from experiments import SEED
+
 ALL_CRASHES = os.environ.get("CRYPTOLAKE_TEST_CRASHES") == "all"
 
 

@@ -89,7 +89,8 @@ class _Run:
         truth = (
             Ledger(ledger, settings, self._folder, self._parts, bronze.heard, silver.id_gaps.lost) if ledger else None
         )
-        checks = bronze.offset_checks(settings.kafka.accept_recreated_topics)
+        kafka = settings.kafka
+        checks = bronze.offset_checks(kafka.accept_recreated_topics, kafka.accept_lost_offsets)
         checks += self._accounts(truth)
         balance, batches = bronze.batches.check(self._snapshot.batch_ids)
         checks += [balance, bronze.raw_bytes.result(), silver.naming.result()]

@@ -27,3 +27,4 @@ class KafkaSettings(Section):
     broker_start_timeout_s: float
     broker_stop_timeout_s: float
     accept_recreated_topics: tuple[str, ...]
+    accept_lost_offsets: tuple[str, ...]

@@ -19,9 +19,10 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pytest
 from aiohttp import web
 from kafka import KafkaConsumer, TopicPartition
-from simulator_process import simulated_urls
+from simulator_process import SimulatorProcess, simulated_urls
 
 from bronze.topics import ensure_topics
 from cryptolake.broker.local import LocalBroker
@@ -185,6 +186,33 @@ def ledger_ids(rows: Iterable[dict[str, Any]]) -> dict[str, list[int]]:
         if row["venue"] == "binance":
             ids[row["symbol"]].append(row["id"])
     return ids
+
+
+QUICK = {"gap_wait_s": 0.5, "quiet_probe_s": 2, "backoff_s": 0.1, "stall_s": 3}  # a collector of Binance, in a hurry
+Start = Callable[..., CollectorProcess]
+Simulate = Callable[..., SimulatorProcess]
+Read = Callable[[str], TopicReader]
+
+
+def everything_to_now_arrives(market: SimulatorProcess, reader: TopicReader, timeout_s: float = 60) -> None:
+    """Every trade that is in the ledger now gets to the topic, while the market goes on."""
+    wanted = ledger_ids(market.ledger())
+    lost: dict[str, tuple[int, int, int]] = {}  # how many, first, last
+
+    def arrived() -> bool:
+        lost.clear()
+        published = reader.ids()
+        for symbol, ids in wanted.items():
+            held = set(published.get(symbol, ()))
+            gone = [number for number in ids if number not in held and number > min(held, default=-1)]
+            if gone:
+                lost[symbol] = (len(gone), gone[0], gone[-1])
+        return not lost
+
+    try:
+        await_until(arrived, timeout_s, "everything", pause_s=0.3)
+    except AssertionError:
+        pytest.fail(f"never published: {lost}", pytrace=False)
 
 
 Handler = Callable[[web.WebSocketResponse], Awaitable[None]]

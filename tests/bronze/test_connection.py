@@ -65,6 +65,13 @@ def raw_server(answer: Callable[[socket.socket], None]) -> Iterator[str]:
     listener.close()
 
 
+@pytest.mark.experiment(
+    11,
+    fault="a server takes the connection and never answers the upgrade",
+    holds="I9: given up within 3 s at a timeout of 0.5 s",
+    defence="the timeouts of the upgrade (bronze/venue_socket.py)",
+    seen="still connecting after 4 s",
+)
 def test_a_server_that_never_answers_the_upgrade_is_given_up(times: CollectorSettings) -> None:
     with raw_server(lambda client: time.sleep(5)) as url:
         began = time.monotonic()
@@ -75,6 +82,13 @@ def test_a_server_that_never_answers_the_upgrade_is_given_up(times: CollectorSet
         assert connection.opened_at is None
 
 
+@pytest.mark.experiment(
+    11,
+    fault="a server answers the upgrade byte by byte, without end",
+    holds="I9: given up within 3 s at a timeout of 0.5 s",
+    defence="the deadline of the whole upgrade (bronze/venue_socket.py)",
+    seen="still connecting after 4 s",
+)
 def test_a_server_that_answers_the_upgrade_byte_by_byte_is_given_up(times: CollectorSettings) -> None:
     def trickle(client: socket.socket) -> None:
         for byte in b"HTTP/1.1 101 Switching Protocols\r\n" + b"X: y\r\n" * 1000:
@@ -158,6 +172,13 @@ def test_our_pings_keep_their_interval(times: CollectorSettings, message: str) -
     assert all(later - earlier > 0.15 for earlier, later in pairwise(pings))
 
 
+@pytest.mark.experiment(
+    25,
+    fault="a message of 64 MiB announced, and one in 40 parts beyond the cap",
+    holds="the connection ends before it is read",
+    defence="the cap on a frame, then that on the parts of a message (bronze/venue_socket.py)",
+    seen="read on until the watchdog of data ended it",
+)
 @pytest.mark.parametrize("fragmented", [False, True])
 def test_a_message_beyond_the_cap_ends_the_connection_before_it_is_read(
     times: CollectorSettings, fragmented: bool
@@ -198,6 +219,13 @@ def test_what_the_venue_sent_before_it_heard_goodbye_is_taken(times: CollectorSe
     assert frames == [b"first", b"on its way"]
 
 
+@pytest.mark.experiment(
+    25,
+    fault="messages of 600 kB and 1 MiB",
+    holds="go out as their first 64 KiB, length and sha256, and the next message is taken",
+    defence="the marker of what is too long (bronze/frames.py)",
+    seen="the payload went out as it was",
+)
 @pytest.mark.parametrize("size", [600_000, MIB])
 def test_a_message_over_512_kib_goes_out_as_its_head(settings: Settings, size: int) -> None:
     async def handler(socket: web.WebSocketResponse) -> None:
@@ -218,6 +246,13 @@ def test_a_message_over_512_kib_goes_out_as_its_head(settings: Settings, size: i
     assert (control.channel, control.payload, control.sequence) == ("control", b'{"result":null,"id":1}', 1)
 
 
+@pytest.mark.experiment(
+    25,
+    fault="64 MiB of open brackets in one frame",
+    holds="the connection ends, and the trades go on over the next",
+    defence="both caps (bronze/venue_socket.py)",
+    seen="the connection was never ended",
+)
 def test_64_mib_end_the_connection_and_the_trades_go_on_over_the_next(settings: Settings) -> None:
     trade = '{"e":"trade","E":1723161255343,"s":"BTCUSDT","t":%d,"p":"1.5","q":"2","T":1723161255342,"m":true,"M":true}'
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from uuid import uuid4
 
@@ -13,7 +13,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from bronze.land import Land
 from bronze.tables import FRAMES
-from bronze.topics import ensure_topics, topic_ids
+from bronze.topics import earliest_offsets, ensure_topics, topic_ids
 from lakehouse.errors import CryptolakeError, TopicRecreatedError
 from lakehouse.lake import Lake
 
@@ -55,6 +55,9 @@ class Topic:
     def ids(self) -> dict[str, str]:
         return {self._name: topic_ids(self._lake.settings, self._broker)[self._name]}
 
+    def earliest(self, topics: Collection[str]) -> dict[tuple[str, int], int]:
+        return earliest_offsets(self._lake.settings, self._broker, topics)
+
 
 @pytest.fixture
 def topic(spark: SparkSession, lake: Lake, broker: str, unique: str) -> Iterator[Topic]:
@@ -73,7 +76,7 @@ def landing(lake: Lake, topic: Topic, tmp_path: Path) -> Callable[[str], Land]:
         if not folder.exists():
             folder.mkdir()
             (folder / "metadata").write_text(json.dumps({"id": str(uuid4())}))
-        return Land(lake, topic.ids, folder, topic_check_interval_s=0)
+        return Land(lake, topic, folder, topic_check_interval_s=0)
 
     return start
 

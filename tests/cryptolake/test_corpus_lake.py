@@ -11,6 +11,7 @@ import pytest
 from corpus.cases import CASES, Case
 from corpus.wanted import TABLES, Content, type_of, wanted
 from deltalake import DeltaTable
+from experiments import Experiment
 from lake_by_hand import START_US, HandLake, binance_frame, time_of
 from pyspark.sql.types import TimestampType
 
@@ -31,8 +32,17 @@ FIRST_GOOD_ID = 50_000_000
 LOST = "lost-ids"  # a folder whose rows have no place of their own in silver.gaps
 
 
+@pytest.mark.experiment(
+    24,
+    25,
+    fault="every frame of the malformed corpus, one in fifty good ones; nesting, giant numbers and names among them",
+    holds="I1 I7: each case is in the table, the row and with the reasons that its file says, the good are in silver",
+    defence="",
+)
 @pytest.mark.timeout(900)  # some dozen Spark jobs; seconds on an idle machine
-def test_in_good_traffic_every_case_is_where_it_must_be_and_the_audit_agrees(lake: Lake) -> None:
+def test_in_good_traffic_every_case_is_where_it_must_be_and_the_audit_agrees(
+    lake: Lake, experiment: Experiment
+) -> None:
     lake.create(*BRONZE, *SILVER)
     hand = HandLake(lake.settings.home)
     places: dict[tuple[str, int], Case] = {}
@@ -72,6 +82,8 @@ def test_in_good_traffic_every_case_is_where_it_must_be_and_the_audit_agrees(lak
         assert found.get(key) == expected.get(key), places[key[:2]].name
     assert good == {}
     _assert_bytes_are_kept(hand)
+    experiment.done(len(CASES))
+    experiment.note(f"{len(hand.frames):,} frames")
     results = audit(lake.settings, None)
     assert {result.name: result.examples for result in results if not result.passed} == {}
     assert {result.counted for result in results if result.name == "bronze.frames read"} == {len(hand.frames)}

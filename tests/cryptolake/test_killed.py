@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from experiments import WHOLE as OF_THE_MATRIX
+from experiments import Experiment
 from simulator_process import SimulatorProcess, simulated_urls
 
 from bronze.venues import SOURCES
@@ -40,9 +42,9 @@ BETWEEN_WRITES = (
 )
 IN_UPKEEP = ("after_compacted_file", "after_compaction_commit", "after_log_cut", "after_files_deleted")
 BETWEEN_PREDICTIONS = ("after_predictions_commit", "after_labels_commit")
-# `make kills` goes through all points and kills every victim three times, which takes half an hour; with "some" a few
-# points are drawn and every victim is killed once. It is too long for `make test`.
-ASKED_FOR = os.environ.get("CRYPTOLAKE_TEST_KILLS")
+# `make kills` goes through all points and kills every victim three times, which takes half an hour; with "some", as in
+# `make experiments`, a few points are drawn and every victim is killed once. It is too long for `make test`.
+ASKED_FOR = os.environ.get("CRYPTOLAKE_TEST_KILLS", "some" if OF_THE_MATRIX else "")
 WHOLE = ASKED_FOR == "all"
 KILLS = 3 if WHOLE else 1
 RATE = 1000 if WHOLE else 200  # trades/s
@@ -145,10 +147,11 @@ def pipeline(
     rate: int = RATE,
     faults: str = MARKET_FAULTS,
     environment: Mapping[str, str] | None = None,
+    broker_of: Callable[[Settings], LocalBroker] = LocalBroker,
 ) -> Iterator[Home]:
     home = folder / "home"
     settings = load_settings(home=home)
-    broker = LocalBroker(settings)
+    broker = broker_of(settings)
     market = SimulatorProcess(folder / "market")
     processes: list[Process] = []
     try:
@@ -196,14 +199,18 @@ def jvm_of(pid: int) -> int:
     return next(int(child) for child in children if Path(f"/proc/{child}/comm").read_text().strip() == "java")
 
 
+@pytest.mark.experiment(
+    14,
+    fault="kill -9 of the lake between writes of a batch, of its python, its JVM, the broker and a collector",
+    holds="I1-I8 by the audit against the ledger of the market",
+    defence="",
+)
 @pytest.mark.skipif(ASKED_FOR not in ("some", "all"), reason="takes half an hour: make kills")
 @pytest.mark.timeout(2700)
-def test_nothing_is_lost_or_doubled_whatever_is_killed(tmp_path: Path) -> None:
-    seed = int(os.environ.get("CRYPTOLAKE_TEST_SEED", random.SystemRandom().randrange(10**6)))
-    print(f"seed {seed}; CRYPTOLAKE_TEST_SEED={seed} repeats the schedule")
-    chance = random.Random(seed)  # noqa: S311 - a schedule, no secret
+def test_nothing_is_lost_or_doubled_whatever_is_killed(tmp_path: Path, experiment: Experiment) -> None:
+    chance = experiment.chance
     began_s = time.monotonic()
-    with pipeline(tmp_path, seed) as home:
+    with pipeline(tmp_path, experiment.seed) as home:
         for collector in home.collectors.values():
             collector.start()
         if WHOLE:
@@ -211,6 +218,7 @@ def test_nothing_is_lost_or_doubled_whatever_is_killed(tmp_path: Path) -> None:
         # Between every two writes: each start of the lake dies at the next point.
         for point in points(chance):
             home.die_at(point)
+            experiment.done()
             print(f"{time.monotonic() - began_s:.0f} s: died at {point}")
         if WHOLE:
             kill_between_predictions(home)
@@ -222,6 +230,7 @@ def test_nothing_is_lost_or_doubled_whatever_is_killed(tmp_path: Path) -> None:
         for victim in victims:
             time.sleep(chance.uniform(0.5, 3))  # the moment of the kill is the experiment
             print(f"{time.monotonic() - began_s:.0f} s: kill {victim}")
+            experiment.done()
             if victim == "collector":
                 collector = home.collectors[chance.choice(sorted(home.collectors))]
                 collector.kill()
@@ -242,6 +251,7 @@ def test_nothing_is_lost_or_doubled_whatever_is_killed(tmp_path: Path) -> None:
         assert counted["ledger binance"] > 10_000
         assert counted["ledger bybit"] > 1000
         assert counted["silver.quarantine keys"] > 0
+        experiment.note(f"{counted['ledger binance']:,} trades")
 
 
 def points(chance: random.Random) -> list[str]:

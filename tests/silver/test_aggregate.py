@@ -252,6 +252,12 @@ def test_a_quiet_venue_is_closed_by_the_timer_unless_records_wait(world: World) 
 CRASHES = ["after_bars_commit", "after_trends_commit", "after_five_minute_bars_commit"]
 
 
+@pytest.mark.experiment(
+    14,
+    fault="a crash between any two writes of aggregate, with late trades about",
+    holds="I5 I6: bars, five minutes and trends equal the oracle after the drain",
+    defence="",
+)
 @pytest.mark.parametrize("number", range(len(CRASHES) if ALL_CRASHES else 1))
 def test_a_crash_between_two_writes_leaves_the_right_tables_after_the_drain(
     world: World, monkeypatch: pytest.MonkeyPatch, number: int

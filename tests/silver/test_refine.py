@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from bronze_frames import Bronze, counts, time_of
 from crash_points import SEED, Cut, cut_at, drawn_points
+from experiments import Experiment
 from made_frames import GOOD, KLINE, MS, RECEIVED_US, binance, coincap, klines, listing, rest, rest_row
 from polled_frames import coincap_prices, ticker, tickers
 
@@ -211,8 +212,14 @@ def crash_batches(count: int) -> list[list[Frame]]:
     return found
 
 
+@pytest.mark.experiment(
+    14,
+    fault="a crash between any two writes of refine, with copies and contradictions about",
+    holds="I1 I2 I7: each row is where it belongs, once",
+    defence="",
+)
 def test_a_crash_between_any_two_writes_loses_and_doubles_nothing(
-    bronze: Bronze, monkeypatch: pytest.MonkeyPatch
+    bronze: Bronze, monkeypatch: pytest.MonkeyPatch, experiment: Experiment
 ) -> None:
     # One table that is a copy's own judge, the quarantine that is not, and the last one.
     faults = [
@@ -226,6 +233,7 @@ def test_a_crash_between_any_two_writes_loses_and_doubles_nothing(
             bronze.carry(frames)
         monkeypatch.setattr(silver.refine, "fault_point", cut_at("none"))
         bronze.refine = Refine(bronze.lake)
+        experiment.done()
         assert bronze.refine.drain() == (0 if fault == "after_silver_commit" else 1)
     assert bronze.refine.drain() == 0
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from bronze_frames import WRITTEN, Bronze, create_tables
 from crash_points import Cut
+from experiments import Experiment
 from made_frames import GOOD, KLINE, RECEIVED_US, binance, coincap, klines, rest, rest_row
 from pyspark.sql import SparkSession
 
@@ -194,8 +195,14 @@ def test_what_is_good_now_goes_to_silver_once_and_the_rest_says_why_not(
     again.release()
 
 
+@pytest.mark.experiment(
+    28,
+    fault="a replay of the quarantine cut off between any two of its writes",
+    holds="I1 I2: the next replay finishes it, whatever it selects",
+    defence="",
+)
 def test_a_replay_cut_off_anywhere_is_finished_by_the_next_one_whatever_it_selects(
-    everything: Bronze, mend: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+    everything: Bronze, mend: Callable[[], None], monkeypatch: pytest.MonkeyPatch, experiment: Experiment
 ) -> None:
     mend()
     limits = everything.lake.settings.lake.model_copy(update={"replay_rows": 7})
@@ -215,6 +222,7 @@ def test_a_replay_cut_off_anywhere_is_finished_by_the_next_one_whatever_it_selec
         told = outcomes(lake)
         assert all(told[place] is not None for place in held)
     assert cuts >= 2
+    experiment.done(cuts)
     replay(lake)
     assert outcomes(lake) | {(7, 1): None} == REPLAYED
     assert everything.trades(*FIELDS) == TRADED
