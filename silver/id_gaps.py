@@ -80,6 +80,10 @@ class IdGaps:
             self._ids.restore(gap)
         self._note(stored, partial(_stored_holes, lake))
 
+    def lacks(self, venue: str, symbol: str, trade_id: int) -> bool:
+        """Say whether silver.trades is known not to hold an id of a venue whose ids rise by one."""
+        return _rises_by_one(venue) and self._ids.lacks(venue, symbol, trade_id)
+
     def take(self, spans: Collection[Span], holes: HolesOf, lost: Iterable[tuple[str, LostIds]]) -> None:
         """Take a batch into account.
 

@@ -120,8 +120,8 @@ class Refine:
     def _batch(self, frames: Frames, version: int) -> Batch:
         symbols = self._names(frames, version)
         if isinstance(frames, pa.Table):
-            return FewBatch(self._lake, self._high_water, frames, symbols)
-        return SparkBatch(self._lake, self._high_water, frames, symbols)
+            return FewBatch(self._lake, self._high_water, self._id_gaps.lacks, frames, symbols)
+        return SparkBatch(self._lake, self._high_water, self._id_gaps.lacks, frames, symbols)
 
     def _write(self, batch: Batch, version: int) -> Refined:
         beside = {kind: batch.new_rows(kind) for kind in BESIDE_TRADES}

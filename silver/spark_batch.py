@@ -9,6 +9,7 @@ from typing import NamedTuple
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as f
 
+from lakehouse.arrow import frame_of
 from lakehouse.lake import COMMIT_VERSION, Lake
 from silver.copies import CONFLICT, NEW, SAME, VERDICT, conflicts, judge_copies
 from silver.high_water import HighWater, Span
@@ -17,7 +18,7 @@ from silver.kinds import COUNTED, ROW_KINDS, TRADE, RowKind
 from silver.parse import GAP_CHANNEL
 from silver.quality import RULE_VERSION
 from silver.rows import LostIds, Rejected
-from silver.stored import stored_between
+from silver.stored import Lacks, stored_between, stored_trades, suspects_of
 from silver.strict import FRAME_ID, KIND, PARSER_TAKES, lost_ids_in, parse_strictly, rejected_rows, rows_of_kind
 from silver.survey import survey
 from silver.symbols import Symbols
@@ -31,13 +32,15 @@ class SparkBatch:
     Args:
         lake: where silver is.
         high_water: what silver.trades holds.
+        lacks: whether silver.trades is known not to hold an id.
         frames: columns of bronze.frames.
         symbols: what names stand for.
     """
 
-    def __init__(self, lake: Lake, high_water: HighWater, frames: DataFrame, symbols: Symbols) -> None:
+    def __init__(self, lake: Lake, high_water: HighWater, lacks: Lacks, frames: DataFrame, symbols: Symbols) -> None:
         self._lake = lake
         self._high_water = high_water
+        self._lacks = lacks
         self._conflicts: list[DataFrame] = []
         self._cached: list[DataFrame] = []
         self.counts = dict.fromkeys(COUNTED, 0)
@@ -81,7 +84,7 @@ class SparkBatch:
             self.spans = survey(self._trades.withColumn(ROUTE, f.lit(TRADE_ROUTE))).spans
         if not self.spans:
             return None
-        stored = self._high_water.stored_copies(self._lake, self.spans)
+        stored = self._stored_copies()
         if stored is None and not any(span.repeats for span in self.spans):
             self.counts["trades"] = sum(span.rows for span in self.spans)
             return self._trades
@@ -115,6 +118,18 @@ class SparkBatch:
             "outcome": f.lit(None).cast("string"),
         }
         return bad.join(frame, same_frame).withColumns(judged).select(*columns)
+
+    def _stored_copies(self) -> DataFrame | None:
+        """Read the stored trades that this batch holds copies of, and maybe more; None when there can be none."""
+        tops = self._high_water.tops(self.spans)
+        if not tops:
+            return None
+        suspects = suspects_of(self._trades, tops, self._lacks, self._lake.settings.lake.arrow_rows)
+        if suspects is None:  # all is done again
+            return self._high_water.stored_copies(self._lake, self.spans)
+        return (
+            f.broadcast(frame_of(self._lake.spark, stored_trades(self._lake, suspects))) if suspects.num_rows else None
+        )
 
     def _judge(self, kind: RowKind, rows: DataFrame, stored: DataFrame | None) -> DataFrame | None:
         # Not cached but checkpointed: Spark recomputes what is cached from a table that is appended to, and then the
