@@ -22,7 +22,7 @@ from silver.stored import Lacks, stored_between, stored_trades, suspects_of
 from silver.strict import FRAME_ID, KIND, PARSER_TAKES, lost_ids_in, parse_strictly, rejected_rows, rows_of_kind
 from silver.survey import survey
 from silver.symbols import Symbols
-from silver.tables import QUARANTINE
+from silver.tables import QUARANTINE, TRADES
 from silver.trades import CONTROL_ROUTE, ROUTE, STRICT_ROUTE, TRADE_ROUTE, canonical_trades, route_frames
 
 
@@ -88,7 +88,7 @@ class SparkBatch:
         if stored is None and not any(span.repeats for span in self.spans):
             self.counts["trades"] = sum(span.rows for span in self.spans)
             return self._trades
-        return self._judge(TRADE, self._trades, stored)
+        return self._judge_repeated(stored)
 
     def lost_ids(self) -> list[tuple[str, LostIds]]:
         """What venues no longer have, with the venue."""
@@ -130,6 +130,22 @@ class SparkBatch:
         return (
             f.broadcast(frame_of(self._lake.spark, stored_trades(self._lake, suspects))) if suspects.num_rows else None
         )
+
+    def _judge_repeated(self, stored: DataFrame | None) -> DataFrame | None:
+        """Judge the trades whose key is there more than once; the others, as a rule nearly all, are new."""
+        key = list(TRADE.key)
+        repeated = self._trades.groupBy(*key).count().where("count > 1").select(*key)
+        keys = repeated if stored is None else repeated.union(stored.select(*key)).distinct()
+        few = keys.limit(self._lake.settings.lake.arrow_rows + 1).toArrow()
+        if few.num_rows > self._lake.settings.lake.arrow_rows:
+            return self._judge(TRADE, self._trades, stored)
+        doubtful = f.broadcast(frame_of(self._lake.spark, few))
+        dropped = self.counts["copies"] + self.counts["quarantined"]
+        new = self._judge(TRADE, self._trades.join(doubtful, key, "left_semi"), stored)
+        dropped -= self.counts["copies"] + self.counts["quarantined"]
+        self.counts["trades"] = dropped + sum(span.rows for span in self.spans)
+        others = self._trades.join(doubtful, key, "left_anti").select(*TRADES.columns)
+        return (others if new is None else others.union(new)) if self.counts["trades"] else None
 
     def _judge(self, kind: RowKind, rows: DataFrame, stored: DataFrame | None) -> DataFrame | None:
         # Not cached but checkpointed: Spark recomputes what is cached from a table that is appended to, and then the
