@@ -105,7 +105,10 @@ class SparkBatch:
             self.counts["quarantined"] += self._kinds[Rejected.kind].rows
         if not found:
             return None
-        bad, frame = reduce(DataFrame.union, found).alias("bad"), self._frames.alias("frame")
+        bad, frame = reduce(DataFrame.union, found), self._frames.alias("frame")
+        if self.counts["quarantined"] <= self._lake.settings.lake.arrow_rows:
+            bad = f.broadcast(bad)  # or all frames of the batch are shuffled and sorted for the few that are bad
+        bad = bad.alias("bad")
         same_frame = reduce(
             lambda a, b: a & b, [f.col(f"bad.{name}").eqNullSafe(f.col(f"frame.{name}")) for name in FRAME_ID]
         )
