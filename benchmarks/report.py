@@ -74,7 +74,7 @@ def _catch_up(part: Mapping[str, Any]) -> str:
             runs = [run for run in load["runs"] if run["who"] == who]
             rows.append([f"{load['trades']:,}", who, *(_spread([run.get(name) for run in runs]) for name in names)])
     notes = [_batches(run) for load in part["loads"] for run in load["runs"][:1]]
-    return _section("Catch-up", head, rows) + "\n".join(notes)
+    return _section("Catch-up", head, rows) + "".join(notes)
 
 
 def _batches(run: Mapping[str, Any]) -> str:
@@ -83,7 +83,7 @@ def _batches(run: Mapping[str, Any]) -> str:
         [str(number), f"{batch['frames']:,}", *(f"{batch.get(name, 0):.1f} s" for name in head[2:])]
         for number, batch in enumerate(run["batches"])
     ]
-    return _table(head, rows)
+    return f"\nThe batches of the first run of ours:\n\n{_table(head, rows)}"
 
 
 def _steady(part: Mapping[str, Any]) -> str:
@@ -124,11 +124,11 @@ def _first_commit(part: Mapping[str, Any]) -> str:
 
 
 def _growth(part: Mapping[str, Any]) -> str:
-    head = ("case", "held", "symbols", "commits", "warm frames/s", "warm cpu-s/M", "time per trade")
+    head = ("case", "held", "symbols", "batches", "warm frames/s", "warm cpu-s/M", "time per trade")
     rows = [
         [
             *(case["name"], f"{case['held']['trades']:,}", f"{case['held']['symbols']:,}"),
-            f"{case['filled']['commits_per_million'] * case['held']['trades'] / 1e6:.0f}",
+            str(len(case["filled"]["batches"])),
             f"{case['warm_frames_per_s']:,}",
             f"{case['warm_cpu_s_per_million']:g}",
             f"x {case['time_per_trade']:.2f}",
@@ -162,7 +162,7 @@ def _spread(values: Sequence[float | None]) -> str:
     if not known:
         return ""
     middle = f"{median(known):,.4g}" if median(known) < 1_000 else f"{median(known):,.0f}"
-    return middle if len(known) == 1 else f"{middle} ({known[0]:,g}-{known[-1]:,g})"
+    return middle if known[0] == known[-1] else f"{middle} ({known[0]:,g}-{known[-1]:,g})"
 
 
 if __name__ == "__main__":
