@@ -13,6 +13,7 @@ import pyarrow as pa
 from deltalake import DeltaTable
 
 from benchmarks.load import UNITS, Load
+from lakehouse.errors import CryptolakeError
 
 BarKey = tuple[str, int]  # symbol, start of the minute in ms
 BARS = (
@@ -23,7 +24,7 @@ _EXACT = Context(prec=76)
 _SHOWN = 3
 
 
-class WrongFiguresError(Exception):
+class WrongFiguresError(CryptolakeError):
     """A lake says something else than the oracle: what it did has no time."""
 
 
