@@ -58,11 +58,8 @@ def check(loads: Sequence[Load], tables: Tables) -> dict[str, int]:
     Raises:
         WrongFiguresError: with the first differences.
     """
-    with duckdb.connect() as engine:
-        engine.execute("SET TimeZone = 'UTC'")
-        _take_ledger(engine, loads)
-        _check_counts(engine, loads, tables)
-        _check_trades(engine, tables.trades)
+    check_rows(loads, tables)
+    with _engine(loads) as engine:
         wanted = _expected_bars(engine)
     found = _bars_of(tables.bars)
     _raise_if_any(
@@ -77,7 +74,25 @@ def check(loads: Sequence[Load], tables: Tables) -> dict[str, int]:
     return {"frames": sum(c["frames"] for c in counts), "trades": sum(c["trades"] for c in counts), "bars": len(wanted)}
 
 
-def _take_ledger(engine: duckdb.DuckDBPyConnection, loads: Iterable[Load]) -> None:
+def check_rows(loads: Sequence[Load], tables: Tables) -> None:
+    """Compare all but the bars.
+
+    Args:
+        loads: all that was published, one stretch after the other.
+        tables: the lake's.
+
+    Raises:
+        WrongFiguresError: with the first differences.
+    """
+    with _engine(loads) as engine:
+        _check_counts(engine, loads, tables)
+        _check_trades(engine, tables.trades)
+
+
+def _engine(loads: Iterable[Load]) -> duckdb.DuckDBPyConnection:
+    """DuckDB with all trades of the loads in its table `ledger`."""
+    engine = duckdb.connect()
+    engine.execute("SET TimeZone = 'UTC'")
     engine.execute("CREATE TABLE ledger (symbol TEXT, id BIGINT, p BIGINT, q BIGINT, ms BIGINT, maker BOOLEAN)")
     for load in loads:
         for chunk in load.ledger():
@@ -85,6 +100,7 @@ def _take_ledger(engine: duckdb.DuckDBPyConnection, loads: Iterable[Load]) -> No
             engine.execute(
                 "INSERT INTO ledger SELECT symbol, trade_id, price, quantity, event_ms, buyer_is_maker FROM chunk"
             )
+    return engine
 
 
 def _check_counts(engine: duckdb.DuckDBPyConnection, loads: Iterable[Load], tables: Tables) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 from typing import Any, TypeAlias
 
 import duckdb
@@ -13,6 +16,19 @@ from lakehouse.arrow import frame_of
 from lakehouse.conditions import AnyOf, fulfils, where_clause
 
 Rows: TypeAlias = "DataFrame | pa.Table | pa.RecordBatchReader | Dataset"
+
+
+@contextmanager
+def engine() -> Iterator[duckdb.DuckDBPyConnection]:
+    """Lend a connection to this process's DuckDB, with names of its own: to make one takes longer than most queries."""
+    with _database().cursor() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        yield connection
+
+
+@cache
+def _database() -> duckdb.DuckDBPyConnection:
+    return duckdb.connect()
 
 
 def select(query: str, rows: Rows, any_of: AnyOf = (), **beside: pa.Table) -> pa.Table:
@@ -32,8 +48,7 @@ def select(query: str, rows: Rows, any_of: AnyOf = (), **beside: pa.Table) -> pa
         frames: dict[str, Any] = {name: frame_of(spark, table) for name, table in beside.items()}
         return spark.sql(query, rows=rows.where(fulfils(any_of)) if any_of else rows, **frames).toArrow()
     where, values = where_clause(any_of)
-    with duckdb.connect() as connection:
-        connection.execute("SET TimeZone = 'UTC'")
+    with engine() as connection:
         connection.register("given", rows)
         # Names are of contracts, values are bound.
         names = {"rows": f"(SELECT * FROM given {where})", **{name: name for name in beside}}  # noqa: S608

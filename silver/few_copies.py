@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import duckdb
 import pyarrow as pa
 
+from lakehouse.selecting import engine
 from silver.copies import ARRIVAL, CONFLICT, NEW, SAME
 
 _NUMBER = "_number"
@@ -28,7 +28,7 @@ def verdicts(rows: pa.Table, stored: pa.Table | None, key: Sequence[str], values
     columns = dict.fromkeys((*key, *values, *ARRIVAL))
     numbered = rows.select(list(columns)).append_column(_NUMBER, pa.array(range(rows.num_rows), pa.int64()))
     known = stored if stored is not None else rows.slice(0, 0)
-    with duckdb.connect() as connection:
+    with engine() as connection:
         connection.register("batch", numbered)
         connection.register("known", known.select(list(dict.fromkeys((*key, *values)))))
         # Names of columns are those of contracts.
