@@ -10,20 +10,17 @@ import os
 import tempfile
 import time
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from statistics import median
-from types import SimpleNamespace
-from typing import cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from deltalake import write_deltalake
 
 from benchmarks.load import Load
 from lakehouse.arrow import contract_schema, padded
 from lakehouse.lake import Lake
-from lakehouse.local_tables import LocalTables
-from lakehouse.table_state import LocalTableState
+from lakehouse.settings import load_settings
 from silver.few_spans import spans_of
 from silver.high_water import HighWater
 from silver.stored import stored_trades
@@ -41,10 +38,10 @@ def main() -> None:
     high_water = HighWater()
     high_water.advance(spans_of(trades), version=0)
     with tempfile.TemporaryDirectory() as folder:
+        lake = Lake(None, load_settings(home=Path(folder)))  # type: ignore[arg-type] # no Spark job
+        lake.create(TRADES)
         for first in range(0, trades.num_rows, ROWS):
-            write_deltalake(folder, trades.slice(first, ROWS), mode="append")
-        state = LocalTableState(Path(folder), LocalTables())
-        lake = cast(Lake, SimpleNamespace(select=lambda _, *asked, **beside: state.select(*asked, **beside)))
+            lake.append_rows(TRADES, trades.slice(first, ROWS))
         copies = trades.take(pa.array(range(trades.num_rows - RECENT, trades.num_rows, RECENT // COPIES)))
         print(f"{os.cpu_count()} cores, {COMMITS} commits of {ROWS} trades, medians of {ROUNDS}")
         _print("by ranges of ids", lambda: high_water.copies_of(lake, spans_of(copies), copies))
@@ -63,17 +60,19 @@ def _print(what: str, ask: Callable[[], pa.Table | None]) -> None:
 
 def _trades(load: Load) -> pa.Table:
     ledger = pa.concat_tables(load.ledger()).combine_chunks()
+    schema, count = contract_schema(TRADES), ledger.num_rows
     times = pc.multiply(ledger["event_ms"], 1_000).cast(_UTC)
     columns = {
-        "venue": pa.repeat("binance", ledger.num_rows),
+        "venue": pa.repeat("binance", count),
         "symbol": ledger["symbol"],
         "trade_key": ledger["trade_id"].cast(pa.string()),
         "trade_id": ledger["trade_id"],
         "event_time": times,
         "received_at": times,
+        **{name: pa.repeat(pa.scalar(Decimal(1), schema.field(name).type), count) for name in ("price", "quantity")},
+        "side": pa.repeat("buy", count),
     }
-    schema = contract_schema(TRADES)
-    return pa.table(padded(columns, ledger.num_rows, schema), schema=schema)
+    return pa.table(padded(columns, count, schema), schema=schema)
 
 
 if __name__ == "__main__":
