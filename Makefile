@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test experiments kills gaps fuzz check lock clean
+.PHONY: help setup demo test experiments kills gaps fuzz bench check lock clean
 
 BIN := .venv/bin
 
@@ -42,6 +42,11 @@ fuzz: ## hunt for inputs that a parser mistreats, FUZZ_S=60 seconds a parser (SO
 	@$(BIN)/uv pip install --quiet --python=$(BIN)/python --no-deps --require-hashes -r requirements/fuzz.lock
 	@for source in $(SOURCES); do echo "fuzzing $$source"; \
 	PYTHONPATH=tests $(BIN)/python -m fuzz $$source -max_total_time=$(FUZZ_S) -verbosity=0 -print_final_stats=1 || exit 1; done
+
+bench: ## measure speed, latency, recovery and growth beside a peer (half an hour; BENCH=all for more, PART=growth for less)
+	@sh scripts/setup.sh dev
+	@$(BIN)/uv pip install --quiet --python=$(BIN)/python --no-deps --require-hashes -r requirements/bench.lock
+	$(BIN)/python -m benchmarks $(PART)
 
 check: ## set up and check style, types and the direction of imports
 	@sh scripts/setup.sh dev

@@ -131,6 +131,7 @@ class Pipeline:
         """Close every minute that is still open, and predict on them."""
         with self._busy:
             self._refine.on_timer(time.time())
+            self._refine.close_gaps()
             self._refine.advance_mark()
             self._aggregate.drain()
             self._aggregate.close_all()

@@ -14,6 +14,7 @@ LOCKS = {
     "run.lock": ("pyproject.toml", "requirements/run.in"),
     # dev holds run's versions, so that one environment serves both
     "fuzz.lock": ("requirements/fuzz.in",),
+    "bench.lock": ("requirements/bench.in",),
     "dev.lock": ("pyproject.toml", "--extra=dev", "requirements/dev.in", "--constraints=requirements/run.lock"),
 }
 

@@ -21,7 +21,7 @@ from silver.kinds import COUNTED, TRADE, RowKind
 from silver.parse import CONTROL, GAP_CHANNEL
 from silver.quality import RULE_VERSION
 from silver.rows import LostIds
-from silver.stored import stored_beside
+from silver.stored import Lacks, stored_beside, stored_trades, suspects_of
 from silver.strict import KIND, lost_ids_in
 from silver.symbols import Symbols
 from silver.tables import QUARANTINE
@@ -33,13 +33,15 @@ class FewBatch:
     Args:
         lake: where silver is.
         high_water: what silver.trades holds.
+        lacks: whether silver.trades is known not to hold an id.
         frames: columns of bronze.frames.
         symbols: what names stand for.
     """
 
-    def __init__(self, lake: Lake, high_water: HighWater, frames: pa.Table, symbols: Symbols) -> None:
+    def __init__(self, lake: Lake, high_water: HighWater, lacks: Lacks, frames: pa.Table, symbols: Symbols) -> None:
         self._lake = lake
         self._high_water = high_water
+        self._lacks = lacks
         self._frames = frames
         is_control = pc.fill_null(pc.equal(frames["channel"], CONTROL), False)
         self._symbols = symbols
@@ -71,7 +73,7 @@ class FewBatch:
         """The trades to append; None when there are none."""
         if not self.spans:
             return None
-        stored = self._high_water.copies_of(self._lake, self.spans, self._trades)
+        stored = self._stored_copies()
         if stored is None and not any(span.repeats for span in self.spans):
             self.counts["trades"] = self._trades.num_rows
             return self._trades
@@ -100,6 +102,13 @@ class FewBatch:
         columns = {name: own[name] for name in own.schema.names} | judged
         schema = contract_schema(QUARANTINE)
         return pa.table(padded(columns, len(self._bad), schema), schema=schema)
+
+    def _stored_copies(self) -> pa.Table | None:
+        tops = self._high_water.tops(self.spans)
+        if not tops:
+            return None
+        suspects = suspects_of(self._trades, tops, self._lacks, self._trades.num_rows)
+        return stored_trades(self._lake, suspects) if suspects is not None and suspects.num_rows else None
 
     def _judge(self, kind: RowKind, rows: pa.Table, stored: pa.Table | None) -> pa.Table | None:
         judged = verdicts(rows, stored, kind.key, kind.values)

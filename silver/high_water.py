@@ -40,7 +40,8 @@ _SPANS = f"""
 """  # noqa: S608 - no value is in it
 
 
-_COPIES = """
+# The stored trades that share a key with some.
+COPIES = """
     SELECT * FROM {rows} AS stored
     WHERE (venue, symbol, trade_key) IN (SELECT venue, symbol, trade_key FROM {batch})
 """
@@ -131,6 +132,10 @@ class HighWater:
             self._marks[key] = max(span.highest, self._marks.get(key, span.highest))
         self._version = version
 
+    def tops(self, spans: Iterable[Span]) -> dict[tuple[str, str], int]:
+        """The highest number written, by venue and scope, where a batch has numbers that are not above it."""
+        return {(span.venue, span.scope): self._marks[span.venue, span.scope] for span, _ in self._ranges(spans)}
+
     def stored_copies(self, lake: Lake, spans: Iterable[Span]) -> DataFrame | None:
         """Read the stored trades that a batch may hold copies of; None when there can be none."""
         ranges = self._ranges(spans)
@@ -143,7 +148,7 @@ class HighWater:
         """
         ranges = self._ranges(spans)
         batch = trades.select(list(TRADES.key))
-        return lake.select(TRADES, _COPIES, _conditions(ranges), batch=batch) if ranges else None
+        return lake.select(TRADES, COPIES, _conditions(ranges), batch=batch) if ranges else None
 
     def _ranges(self, spans: Iterable[Span]) -> list[tuple[Span, int]]:
         """The scopes of which the table holds numbers from the lowest of the batch on, and up to which."""

@@ -62,10 +62,17 @@ class IdGaps:
 
     Args:
         lasting_s: a hole that closes within this time, by the times of reception, gets no row.
+        closing_interval_s: filled rows are closed at most this often: a MERGE costs more than all else in a live batch.
+        monotonic_s: the clock for that.
     """
 
-    def __init__(self, lasting_s: float) -> None:
+    def __init__(
+        self, lasting_s: float, closing_interval_s: float = 0, monotonic_s: Callable[[], float] = time.monotonic
+    ) -> None:
         self._lasting_us = int(lasting_s * 1_000_000)
+        self._closing_interval_s = closing_interval_s
+        self._now_s = monotonic_s
+        self._closed_s = float("-inf")
         self._ids = MissingIds()
 
     def restore(self, lake: Lake, stored: Collection[Span]) -> None:
@@ -79,6 +86,10 @@ class IdGaps:
         for gap in _not_closed(lake):
             self._ids.restore(gap)
         self._note(stored, partial(_stored_holes, lake))
+
+    def lacks(self, venue: str, symbol: str, trade_id: int) -> bool:
+        """Say whether silver.trades is known not to hold an id of a venue whose ids rise by one."""
+        return _rises_by_one(venue) and self._ids.lacks(venue, symbol, trade_id)
 
     def take(self, spans: Collection[Span], holes: HolesOf, lost: Iterable[tuple[str, LostIds]]) -> None:
         """Take a batch into account.
@@ -113,6 +124,11 @@ class IdGaps:
             gap.stored = True
         fault_point("after_found_gaps_commit")
 
+    def write_filled_if_due(self, lake: Lake) -> None:
+        """Close the rows whose ids are all in silver.trades, if it is time; a crash before that loses nothing."""
+        if self._now_s() - self._closed_s >= self._closing_interval_s:
+            self.write_filled(lake)
+
     def write_filled(self, lake: Lake) -> None:
         """Close the rows whose ids are all in silver.trades; call it when those of `take` have been written there."""
         filled = self._ids.filled()
@@ -123,6 +139,7 @@ class IdGaps:
         with run_once(lake):
             lake.upsert(GAPS, _rows(filled, time.time_ns() // 1000))
         self._ids.forget(filled)
+        self._closed_s = self._now_s()
         fault_point("after_closed_gaps_commit")
 
     def _note(self, spans: Collection[Span], holes_of: HolesOf) -> None:

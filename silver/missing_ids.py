@@ -99,6 +99,19 @@ class MissingIds:
                 gap.missing = _difference(gap.missing, (stretch.first, stretch.last))
             ids.low, ids.high = min(ids.low, stretch.first), max(ids.high, stretch.last)
 
+    def lacks(self, venue: str, symbol: str, trade_id: int) -> bool:
+        """Say whether silver.trades is known not to hold an id; of a symbol never heard nothing is known."""
+        ids = self._symbols.get((venue, symbol))
+        if ids is None:
+            return False
+        if (
+            not ids.low <= trade_id <= ids.high
+            or ids.waiting[_touched(ids.waiting, "first", "last", trade_id, trade_id)]
+        ):
+            return True
+        gaps = self._gaps_in((venue, symbol), trade_id, trade_id)
+        return any(first <= trade_id <= last for gap in gaps for first, last in gap.missing)
+
     def lose(self, venue: str, symbol: str, lost: Range, reason: str) -> None:
         """Note that the venue no longer has some ids: those of them that are missing get rows of just their extent."""
         key = venue, symbol

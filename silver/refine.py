@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -54,16 +55,18 @@ class Refine:
 
     Args:
         lake: where bronze and silver are; its session is looked at in every batch anew.
+        monotonic_s: the clock for the interval at which filled gaps are closed.
     """
 
     name = "refine"
     reads: tuple[Table, ...] = (FRAMES,)
     writes: tuple[Table, ...] = (*(kind.table for kind in BESIDE_TRADES), QUARANTINE, TRADES)
 
-    def __init__(self, lake: Lake) -> None:
+    def __init__(self, lake: Lake, monotonic_s: Callable[[], float] = time.monotonic) -> None:
         self._lake = lake
         self._high_water = HighWater()
-        self._id_gaps = IdGaps(lake.settings.lake.gap_open_s)
+        limits = lake.settings.lake
+        self._id_gaps = IdGaps(limits.gap_open_s, limits.correction_interval_s, monotonic_s)
         self._symbols: Symbols | None = None
 
     def run(self, frames: Frames, version: int) -> Refined:
@@ -102,9 +105,14 @@ class Refine:
         self._symbols = None
 
     def on_timer(self, now_s: float) -> None:
-        """Give rows to the holes that have lasted by now (UTC, seconds): a venue that fell silent calls nobody."""
+        """Give rows to holes that have lasted by now (UTC, seconds), and close filled ones: silence calls nobody."""
         self._refresh()
         self._id_gaps.write_found(self._lake, int(now_s * 1_000_000))
+        self._id_gaps.write_filled_if_due(self._lake)
+
+    def close_gaps(self) -> None:
+        """Close the rows of all gaps that are filled, at the end of a run."""
+        self._id_gaps.write_filled(self._lake)
 
     def advance_mark(self) -> None:
         """Mark all of bronze as refined, once it is: a batch that brought no trade has left no mark."""
@@ -120,8 +128,8 @@ class Refine:
     def _batch(self, frames: Frames, version: int) -> Batch:
         symbols = self._names(frames, version)
         if isinstance(frames, pa.Table):
-            return FewBatch(self._lake, self._high_water, frames, symbols)
-        return SparkBatch(self._lake, self._high_water, frames, symbols)
+            return FewBatch(self._lake, self._high_water, self._id_gaps.lacks, frames, symbols)
+        return SparkBatch(self._lake, self._high_water, self._id_gaps.lacks, frames, symbols)
 
     def _write(self, batch: Batch, version: int) -> Refined:
         beside = {kind: batch.new_rows(kind) for kind in BESIDE_TRADES}
@@ -140,7 +148,7 @@ class Refine:
         trades_version = self._append(TRADES, new_trades, counts["trades"], version, TRADE.fault)
         if trades_version is not None:
             self._high_water.advance(batch.spans, trades_version)
-        self._id_gaps.write_filled(self._lake)
+        self._id_gaps.write_filled_if_due(self._lake)
         return Refined(new_trades, trades_version, beside[CANDLE], written[CANDLE], counts, batch.release)
 
     def _append(self, table: Table, rows: Frames | None, count: int, version: int, fault: str) -> int | None:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as f
 
+from lakehouse.arrow import frame_of
 from lakehouse.lake import COMMIT_VERSION, Lake
 from silver.copies import CONFLICT, NEW, SAME, VERDICT, conflicts, judge_copies
 from silver.high_water import HighWater, Span
@@ -17,11 +18,11 @@ from silver.kinds import COUNTED, ROW_KINDS, TRADE, RowKind
 from silver.parse import GAP_CHANNEL
 from silver.quality import RULE_VERSION
 from silver.rows import LostIds, Rejected
-from silver.stored import stored_between
+from silver.stored import Lacks, stored_between, stored_trades, suspects_of
 from silver.strict import FRAME_ID, KIND, PARSER_TAKES, lost_ids_in, parse_strictly, rejected_rows, rows_of_kind
 from silver.survey import survey
 from silver.symbols import Symbols
-from silver.tables import QUARANTINE
+from silver.tables import QUARANTINE, TRADES
 from silver.trades import CONTROL_ROUTE, ROUTE, STRICT_ROUTE, TRADE_ROUTE, canonical_trades, route_frames
 
 
@@ -31,13 +32,15 @@ class SparkBatch:
     Args:
         lake: where silver is.
         high_water: what silver.trades holds.
+        lacks: whether silver.trades is known not to hold an id.
         frames: columns of bronze.frames.
         symbols: what names stand for.
     """
 
-    def __init__(self, lake: Lake, high_water: HighWater, frames: DataFrame, symbols: Symbols) -> None:
+    def __init__(self, lake: Lake, high_water: HighWater, lacks: Lacks, frames: DataFrame, symbols: Symbols) -> None:
         self._lake = lake
         self._high_water = high_water
+        self._lacks = lacks
         self._conflicts: list[DataFrame] = []
         self._cached: list[DataFrame] = []
         self.counts = dict.fromkeys(COUNTED, 0)
@@ -81,11 +84,11 @@ class SparkBatch:
             self.spans = survey(self._trades.withColumn(ROUTE, f.lit(TRADE_ROUTE))).spans
         if not self.spans:
             return None
-        stored = self._high_water.stored_copies(self._lake, self.spans)
+        stored = self._stored_copies()
         if stored is None and not any(span.repeats for span in self.spans):
             self.counts["trades"] = sum(span.rows for span in self.spans)
             return self._trades
-        return self._judge(TRADE, self._trades, stored)
+        return self._judge_repeated(stored)
 
     def lost_ids(self) -> list[tuple[str, LostIds]]:
         """What venues no longer have, with the venue."""
@@ -102,7 +105,10 @@ class SparkBatch:
             self.counts["quarantined"] += self._kinds[Rejected.kind].rows
         if not found:
             return None
-        bad, frame = reduce(DataFrame.union, found).alias("bad"), self._frames.alias("frame")
+        bad, frame = reduce(DataFrame.union, found), self._frames.alias("frame")
+        if self.counts["quarantined"] <= self._lake.settings.lake.arrow_rows:
+            bad = f.broadcast(bad)  # or all frames of the batch are shuffled and sorted for the few that are bad
+        bad = bad.alias("bad")
         same_frame = reduce(
             lambda a, b: a & b, [f.col(f"bad.{name}").eqNullSafe(f.col(f"frame.{name}")) for name in FRAME_ID]
         )
@@ -115,6 +121,34 @@ class SparkBatch:
             "outcome": f.lit(None).cast("string"),
         }
         return bad.join(frame, same_frame).withColumns(judged).select(*columns)
+
+    def _stored_copies(self) -> DataFrame | None:
+        """Read the stored trades that this batch holds copies of, and maybe more; None when there can be none."""
+        tops = self._high_water.tops(self.spans)
+        if not tops:
+            return None
+        suspects = suspects_of(self._trades, tops, self._lacks, self._lake.settings.lake.arrow_rows)
+        if suspects is None:  # all is done again
+            return self._high_water.stored_copies(self._lake, self.spans)
+        return (
+            f.broadcast(frame_of(self._lake.spark, stored_trades(self._lake, suspects))) if suspects.num_rows else None
+        )
+
+    def _judge_repeated(self, stored: DataFrame | None) -> DataFrame | None:
+        """Judge the trades whose key is there more than once; the others, as a rule nearly all, are new."""
+        key = list(TRADE.key)
+        repeated = self._trades.groupBy(*key).count().where("count > 1").select(*key)
+        keys = repeated if stored is None else repeated.union(stored.select(*key)).distinct()
+        few = keys.limit(self._lake.settings.lake.arrow_rows + 1).toArrow()
+        if few.num_rows > self._lake.settings.lake.arrow_rows:
+            return self._judge(TRADE, self._trades, stored)
+        doubtful = f.broadcast(frame_of(self._lake.spark, few))
+        dropped = self.counts["copies"] + self.counts["quarantined"]
+        new = self._judge(TRADE, self._trades.join(doubtful, key, "left_semi"), stored)
+        dropped -= self.counts["copies"] + self.counts["quarantined"]
+        self.counts["trades"] = dropped + sum(span.rows for span in self.spans)
+        others = self._trades.join(doubtful, key, "left_anti").select(*TRADES.columns)
+        return (others if new is None else others.union(new)) if self.counts["trades"] else None
 
     def _judge(self, kind: RowKind, rows: DataFrame, stored: DataFrame | None) -> DataFrame | None:
         # Not cached but checkpointed: Spark recomputes what is cached from a table that is appended to, and then the

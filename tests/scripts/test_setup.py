@@ -183,7 +183,7 @@ def locked(root: Path, name: str) -> dict[str, str]:
     return {re.split(r"[=<>\[; ]", block)[0].lower().replace("_", "-"): block for block in blocks}
 
 
-@pytest.mark.parametrize("name", ["run.lock", "dev.lock", "fuzz.lock", "build.lock", "uv.lock"])
+@pytest.mark.parametrize("name", ["run.lock", "dev.lock", "fuzz.lock", "bench.lock", "build.lock", "uv.lock"])
 def test_every_locked_package_is_pinned_with_hashes_and_no_index_is_named(repo_root: Path, name: str) -> None:
     for package, block in locked(repo_root, name).items():
         assert "==" in block, package
@@ -202,9 +202,10 @@ def test_the_lock_holds_all_that_the_project_asks_for_and_dev_all_of_run(repo_ro
     run, dev = locked(repo_root, "run.lock"), locked(repo_root, "dev.lock")
     assert {name(text) for text in project["dependencies"]} <= run.keys()
     assert {name(text) for text in project["optional-dependencies"]["dev"]} <= dev.keys()
-    assert set(project["optional-dependencies"]["fuzz"]) == {
-        b.split(" \\")[0] for b in locked(repo_root, "fuzz.lock").values()
-    }
+    for beside in ("fuzz", "bench"):
+        assert set(project["optional-dependencies"][beside]) == {
+            block.split(" \\")[0] for block in locked(repo_root, f"{beside}.lock").values()
+        }
     assert {block.split(" \\")[0] for block in run.values()} <= {block.split(" \\")[0] for block in dev.values()}
 
 

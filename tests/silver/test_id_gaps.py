@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
@@ -37,6 +37,14 @@ def lost(first: int, last: int, **headers: object) -> Frame:
     marker = {"kind": "unrecoverable", "symbol": "BTCUSDT", "from_id": first, "to_id": last}
     given = {"channel": "gap", "key": "BTCUSDT", "origin": "backfill", **headers}
     return binance(json.dumps(marker).encode(), **given)
+
+
+@pytest.fixture
+def bronze(new_bronze: Callable[[str], Bronze]) -> Bronze:
+    """Bronze of a lake that closes the rows of filled gaps at once."""
+    lake = new_bronze("one").lake
+    limits = lake.settings.lake.model_copy(update={"correction_interval_s": 0})
+    return Bronze(Lake(lake.spark, lake.settings.model_copy(update={"lake": limits})))
 
 
 def gaps(bronze: Bronze) -> list[tuple[Any, ...]]:
@@ -176,3 +184,35 @@ def test_a_dump_over_the_same_stream_adds_only_the_missing_ids(bronze: Bronze) -
         (1, 0, "stream"), (2, 0, "stream"), (3, 3, "backfill"), (4, 4, "backfill"), (5, 0, "stream"), (6, 0, "stream")
     ]  # fmt: skip
     assert gaps(bronze) == [("BTC-USDT", 3, 4, "closed")]
+
+
+def test_rows_of_filled_gaps_are_closed_together_every_half_minute(new_bronze: Callable[[str], Bronze]) -> None:
+    bronze, now_s = new_bronze("one"), [1_000.0]
+    bronze.refine = Refine(bronze.lake, lambda: now_s[0])
+    bronze.carry([*trades([1, 3, 5, 7], 0), *trades([8], 6)])
+    opened = {("BTC-USDT", n, n, "open") for n in (2, 4, 6)}
+    assert set(gaps(bronze)) == opened
+    bronze.carry([fill([2], 20)])  # the first one does not wait
+    now_s[0] += 29
+    bronze.carry([fill([4], 21)])
+    assert [row[3] for row in gaps(bronze)] == ["closed", "open", "open"]
+    now_s[0] += 1
+    bronze.carry([fill([6], 22)])
+    assert [row[3] for row in gaps(bronze)] == ["closed"] * 3
+    bronze.carry([*trades([10], 30), *trades([11], 40)])
+    bronze.carry([fill([9], 41)])
+    assert gaps(bronze)[-1] == ("BTC-USDT", 9, 9, "open")
+    now_s[0] += 30
+    bronze.refine.on_timer(RECEIVED_US / S + 50)  # nothing comes any more
+    assert gaps(bronze)[-1] == ("BTC-USDT", 9, 9, "closed")
+
+
+def test_a_filled_gap_is_closed_at_the_end_of_a_run(new_bronze: Callable[[str], Bronze]) -> None:
+    bronze = new_bronze("one")
+    bronze.refine = Refine(bronze.lake, lambda: 0)
+    bronze.carry([*trades([1, 3, 5], 0), *trades([6], 6)])
+    bronze.carry([fill([2], 20)])
+    bronze.carry([fill([4], 21)])
+    assert [row[3] for row in gaps(bronze)] == ["closed", "open"]
+    bronze.refine.close_gaps()
+    assert [row[3] for row in gaps(bronze)] == ["closed", "closed"]

@@ -121,6 +121,7 @@ def run(chance: random.Random) -> None:
         for gap in stored:
             gap.stored = True
         ids.forget(ids.filled())
+        assert not held or [n for n in range(-1, 70) if not ids.lacks("v", "s", n)] == sorted(held)
     ids.open(100, 0, "missing")
     agrees(ids, held, lost)
     rows = [gap for gaps in ids._gaps.values() for gap in gaps]  # noqa: SLF001 - what the table would hold

@@ -1,0 +1,169 @@
+"""Figures as tables: on the terminal, and in docs/performance.md (python -m benchmarks.report RESULT.json ...)."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from benchmarks.site import ROOT
+
+DOCUMENT = ROOT / "docs" / "performance.md"
+BEGIN, END = "<!-- figures: python -m benchmarks.report -->\n", "<!-- end of figures -->\n"
+_Rows = list[list[str]]
+
+
+def text_of(measured: Mapping[str, Any]) -> str:
+    """All parts of one run as Markdown."""
+    return f"{_made_with(measured)}\n{tables_of(measured['parts'])}"
+
+
+def tables_of(parts: Mapping[str, Mapping[str, Any]]) -> str:
+    """The tables of some parts, by their names."""
+    return "\n".join(_TEXTS[name](part) for name, part in parts.items())
+
+
+def document(results: Iterable[Mapping[str, Any]]) -> str:
+    """The parts of some runs; of a part that was measured more than once, the last run of it."""
+    newest: dict[str, Mapping[str, Any]] = {}
+    for measured in results:
+        for name, part in measured["parts"].items():
+            newest[name] = {**measured, "parts": {name: part}}
+    return "\n".join(text_of(newest[name]) for name in _TEXTS if name in newest)
+
+
+def main(files: Sequence[str]) -> None:
+    """Write the tables of some results between the two lines of the document that are for them."""
+    text = document(json.loads(Path(file).read_text(encoding="utf-8")) for file in files)
+    before, begin, rest = DOCUMENT.read_text(encoding="utf-8").partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise SystemExit(f"{DOCUMENT} has no place for figures")
+    DOCUMENT.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
+
+
+def _made_with(measured: Mapping[str, Any]) -> str:
+    m = measured["machine"]
+    versions = ", ".join(f"{name} {number}" for name, number in m["versions"].items())
+    loads = "; ".join(
+        f"{name}: load average {part['load_average_before'][0]} before, {part['load_average_after'][0]} after,"
+        f" took {part['took_s']} s"
+        for name, part in measured["parts"].items()
+    )
+    return (
+        f"{m['at']}, commit {m['commit']}, {m['cores']} cores, {m['memory_gib']} GiB, {m['system']}, Java {m['java']},"
+        f" Python {m['python']}, {versions}. {loads}.\n"
+    )
+
+
+def _catch_up(part: Mapping[str, Any]) -> str:
+    head = (
+        *("trades", "who", "trades/s", "cpu-s/M", "warm frames/s", "warm cpu-s/M", "broker cpu-s/M", "peak MB"),
+        *("commits/M", "files/M", "start s"),
+    )
+    names = (
+        *("trades_per_s", "cpu_s_per_million", "warm_frames_per_s", "warm_cpu_s_per_million"),
+        *("broker_cpu_s_per_million", "peak_rss_mb", "commits_per_million", "files_per_million", "start_s"),
+    )
+    rows: _Rows = []
+    for load in part["loads"]:
+        for who in dict.fromkeys(run["who"] for run in load["runs"]):
+            runs = [run for run in load["runs"] if run["who"] == who]
+            rows.append([f"{load['trades']:,}", who, *(_spread([run.get(name) for run in runs]) for name in names)])
+    notes = [_batches(run) for load in part["loads"] for run in load["runs"][:1]]
+    return _section("Catch-up", head, rows) + "".join(notes)
+
+
+def _batches(run: Mapping[str, Any]) -> str:
+    head = ("batch", "frames", *dict.fromkeys(name for batch in run["batches"] for name in batch if name != "frames"))
+    rows = [
+        [str(number), f"{batch['frames']:,}", *(f"{batch.get(name, 0):.1f} s" for name in head[2:])]
+        for number, batch in enumerate(run["batches"])
+    ]
+    return f"\nThe batches of the first run of ours:\n\n{_table(head, rows)}"
+
+
+def _steady(part: Mapping[str, Any]) -> str:
+    head = (
+        *("trades/s", "late", "who", "trade p50 / p95 / p99", "bar p50 / p99", "cores", "cpu-s/M", "broker cores"),
+        *("peak MB", "commits/M", "files/M", "generator behind"),
+    )
+    rows: _Rows = []
+    phases = [(phase, each["who"]) for each in part["programs"] for phase in each["phases"]]
+    for phase, who in sorted(phases, key=lambda found: (found[0]["rate_per_s"], found[0]["late"], found[1])):
+        trade, bar = phase["trade_readable_s"], phase["bar_readable_s"]
+        rows.append(
+            [
+                *(f"{phase['rate_per_s']:,}", "yes" if phase["late"] else "no", who),
+                " / ".join(f"{trade.get(name, 0):.2f}" for name in ("p50", "p95", "p99")) + " s",
+                " / ".join(f"{bar[name]:.2f}" for name in ("p50", "p99")) + " s" if bar else "none closed",
+                *(f"{phase[name]:g}" for name in ("cores", "cpu_s_per_million", "broker_cores", "peak_rss_mb")),
+                *(f"{phase[name]:,}" for name in ("commits_per_million", "files_per_million")),
+                f"{phase['generator_behind_s']:.2f} s",
+            ]
+        )
+    return _section("Steady state", head, rows)
+
+
+def _recovery(part: Mapping[str, Any]) -> str:
+    rows = [[f"{kill['first_commit_s']:.1f} s", f"{kill['no_lag_s']:.1f} s"] for kill in part["kills"]]
+    return _section(f"After kill -9 at {part['rate_per_s']:,} trades/s", ("first commit", "no lag"), rows)
+
+
+def _first_commit(part: Mapping[str, Any]) -> str:
+    rows = [
+        [way["java_options"] or "none", _spread([run["seconds"] for run in way["runs"]]),
+         _spread([run["cpu_s"] for run in way["runs"]])]
+        for way in part["ways"]
+    ]  # fmt: skip
+    head = ("Java options", "seconds", "cpu-s of all processes")
+    return _section("`cryptolake up` to the first rows in bronze", head, rows)
+
+
+def _growth(part: Mapping[str, Any]) -> str:
+    head = ("case", "held", "symbols", "batches", "warm frames/s", "warm cpu-s/M", "time per trade")
+    rows = [
+        [
+            *(case["name"], f"{case['held']['trades']:,}", f"{case['held']['symbols']:,}"),
+            str(len(case["filled"]["batches"])),
+            f"{case['warm_frames_per_s']:,}",
+            f"{case['warm_cpu_s_per_million']:g}",
+            f"x {case['time_per_trade']:.2f}",
+        ]
+        for case in part["cases"]
+    ]
+    return _section("Growth", head, rows)
+
+
+_TEXTS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
+    "catch_up": _catch_up,
+    "steady": _steady,
+    "recovery": _recovery,
+    "first_commit": _first_commit,
+    "growth": _growth,
+}
+
+
+def _section(title: str, head: Sequence[str], rows: _Rows) -> str:
+    return f"### {title}\n\n{_table(head, rows)}"
+
+
+def _table(head: Sequence[str], rows: _Rows) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _spread(values: Sequence[float | None]) -> str:
+    """The median, with the least and the greatest where there are more than one."""
+    known = sorted(value for value in values if value is not None)
+    if not known:
+        return ""
+    middle = f"{median(known):,.4g}" if median(known) < 1_000 else f"{median(known):,.0f}"
+    return middle if known[0] == known[-1] else f"{middle} ({known[0]:,g}-{known[-1]:,g})"
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
