@@ -8,8 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from bronze.venues import SOURCES
+from cryptolake.children import ChildSpec
 from cryptolake.run_files import read_json, run_file
-from cryptolake.supervisor import ChildSpec, stop_running
+from cryptolake.supervisor import stop_running
 from lakehouse.home import Kind
 from lakehouse.settings import Settings, load_settings
 

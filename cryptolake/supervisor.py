@@ -9,13 +9,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO
 
 from cryptolake.child import SUPERVISOR_PID
+from cryptolake.children import Child, ChildSpec, last_line, signal_group, stop_children
 from cryptolake.process_id import ProcessId, own_process_id
 from cryptolake.run_files import read_json, run_file, write_json
 from cryptolake.waiting import wait_until
@@ -24,60 +25,11 @@ from lakehouse.settings import Settings
 
 log = logging.getLogger(__name__)
 
-State = Literal["waiting", "running", "ready", "backing off", "done", "failed", "stopped"]
 _LOG_LIMIT_BYTES = 16 * 1024 * 1024
 
 
 class SupervisorError(CryptolakeError):
     """The processes of a home could not be started or stopped."""
-
-
-@dataclass(frozen=True)
-class ChildSpec:
-    """One process to run.
-
-    Args:
-        name: names its log and its line in `run/supervisor.json`.
-        command: the Python module and its arguments, asked for at every start.
-        may_start: whether what it needs is there.
-        environment: variables added to ours, asked for at every start.
-        ready: whether it serves; None means as soon as it runs.
-        stage: children of lower stages are stopped first.
-        patience_s: how long it may take to end before it is killed.
-        once: it is not started again when it ends with exit code 0.
-        after_stop: clears what the process itself may have left when it was killed.
-    """
-
-    name: str
-    command: Callable[[], list[str]]
-    may_start: Callable[[], bool] = lambda: True
-    environment: Callable[[], Mapping[str, str]] = dict
-    ready: Callable[[int], bool] | None = None
-    stage: int = 0
-    patience_s: float = 5.0
-    once: bool = False
-    after_stop: Callable[[], object] = lambda: None
-
-
-@dataclass
-class Child:
-    """What the supervisor knows of one process."""
-
-    spec: ChildSpec
-    state: State = "waiting"
-    process: subprocess.Popen[bytes] | None = None
-    identity: ProcessId | None = None
-    restarts: int = 0
-    failures: int = 0
-    started_at: float = 0.0
-    start_again_at: float = 0.0
-    exit_code: int | None = None
-    problem: str = ""
-
-    @property
-    def alive(self) -> bool:
-        """Whether the process runs."""
-        return self.process is not None and self.process.poll() is None
 
 
 @dataclass
@@ -155,7 +107,7 @@ class Supervisor:
         child.exit_code = child.process.returncode if child.process else None
         if child.process:
             # What it started must not work on beside its successor; the group is empty when it ended well.
-            _signal_group(child.process.pid, signal.SIGKILL)
+            signal_group(child.process.pid, signal.SIGKILL)
         if child.spec.once and child.exit_code == 0:
             child.state = "done"
             return
@@ -251,43 +203,9 @@ def end_recorded(settings: Settings, timeout_s: float, *, ask: bool = False) -> 
     if left and not wait_until(lambda: not any(child.alive() for child in left), timeout_s):
         for child in left:
             if child.alive():
-                _signal_group(child.pid, signal.SIGKILL)
+                signal_group(child.pid, signal.SIGKILL)
     path.unlink(missing_ok=True)
     return bool(left)
-
-
-def stop_children(children: list[Child]) -> None:
-    """End some children at once: SIGTERM to each, and SIGKILL to its whole group when its patience is over."""
-    living = [child for child in children if child.alive and child.process]
-    for child in living:
-        child.process.terminate()  # type: ignore[union-attr]
-    began = time.monotonic()
-    for child in living:
-        left_s = child.spec.patience_s - (time.monotonic() - began)
-        process = child.process
-        if process is None:
-            continue
-        try:
-            process.wait(max(0.0, left_s))
-        except subprocess.TimeoutExpired:
-            log.warning("%s did not end in %.0f s and is killed", child.spec.name, child.spec.patience_s)
-        _signal_group(process.pid, signal.SIGKILL)
-        process.wait()
-    for child in children:
-        child.spec.after_stop()
-        if child.state != "done":
-            child.state = "stopped"
-
-
-def last_line(path: Path) -> str:
-    """The last line of a log that is not empty."""
-    try:
-        with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - 4096))
-            lines = file.read().decode("utf-8", "replace").splitlines()
-    except OSError:
-        return ""
-    return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
 
 def _take_lock(settings: Settings) -> IO[str]:
@@ -303,9 +221,3 @@ def _take_lock(settings: Settings) -> IO[str]:
             f"The home {settings.home} runs already (pid {pid})", "Stop it with Ctrl-C there or `cryptolake down`."
         ) from None
     return lock
-
-
-def _signal_group(pid: int, number: signal.Signals) -> None:
-    # Children lead groups of their own, so their pid names the group, also when they themselves are gone.
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, number)

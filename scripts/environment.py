@@ -22,7 +22,7 @@ _PROGRAMS = (
     "bronze.collector",
     "bronze.klines",
     "cryptolake.backfill",
-    "cryptolake.pipeline",
+    "cryptolake.running",
     "ml.training",
     "mlflow.spark",
 )

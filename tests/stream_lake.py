@@ -19,7 +19,8 @@ from pyspark.sql import SparkSession
 from bronze import tables as bronze
 from bronze.tape import replay
 from cryptolake.audit.run import audit
-from cryptolake.pipeline import carry, take_step
+from cryptolake.running import carry
+from cryptolake.single_steps import take_step
 from cryptolake.stream import checkpoint_folder
 from gold import tables as gold
 from lakehouse.lake import Lake

@@ -87,7 +87,7 @@ def ask_or_own(
 
 
 def _own(settings: Settings, work: OwnWork) -> dict[str, Any]:
-    from cryptolake.pipeline import owned_lake
+    from cryptolake.owner import owned_lake
 
     with owned_lake(settings) as lake:
         return work(lake, settings)

@@ -119,7 +119,7 @@ def run(
     log_to()
     # Spark takes longest to start, needs no broker, and installs a handler for Ctrl-C that ours must replace.
     spark_session(settings)
-    from cryptolake.pipeline import run as run_pipeline
+    from cryptolake.running import run as run_pipeline
 
     with stop_on_signals() as stop, brokers(settings) as bootstrap_servers:
         run_pipeline(settings, bootstrap_servers, until_idle=until_idle, stop=stop)
@@ -136,7 +136,7 @@ def step(
     from contextlib import ExitStack
 
     settings = settings_of(context)
-    from cryptolake.pipeline import run_step
+    from cryptolake.single_steps import run_step
 
     with ExitStack() as stack:
         consumed = run_step(name, settings, lambda: stack.enter_context(brokers(settings)))

@@ -54,7 +54,8 @@ def doctor(context: typer.Context) -> None:
     Example: cryptolake doctor
     """
     from cryptolake.commands.options import Options
-    from cryptolake.doctor import examine, print_findings
+    from cryptolake.doctor.console import print_findings
+    from cryptolake.doctor.examination import examine
 
     options = context.ensure_object(Options)
     raise typer.Exit(print_findings(examine(options.home, options.target)))

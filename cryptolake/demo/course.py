@@ -7,11 +7,12 @@ import time
 from collections.abc import Sequence
 
 from bronze.venues import SOURCES
+from cryptolake.children import ChildSpec
 from cryptolake.demo.snapshot import Snapshot
 from cryptolake.demo.stages import Stage, Stages
 from cryptolake.processes import collector_name, simulated_backfill, simulator_environment
 from cryptolake.requests import Inbox, RequestError, lake_owned
-from cryptolake.supervisor import ChildSpec, Supervisor
+from cryptolake.supervisor import Supervisor
 from lakehouse.errors import CryptolakeError
 from lakehouse.settings import Settings
 

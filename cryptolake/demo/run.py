@@ -21,7 +21,7 @@ from cryptolake.demo.lag import Lag
 from cryptolake.demo.plain import PlainLines
 from cryptolake.demo.snapshot import Snapshot, SnapshotReader
 from cryptolake.demo.view import Scene, draw, score_text
-from cryptolake.doctor import examine_setup
+from cryptolake.doctor.examination import examine_setup
 from cryptolake.logs import log_to
 from cryptolake.processes import collector_name, home_processes, simulator_ledger
 from cryptolake.signals import stop_on_signals

@@ -33,7 +33,8 @@ from bronze.publisher import headers_of
 from bronze.record import Record
 from bronze.topics import ensure_topics
 from cryptolake.logs import log_to
-from cryptolake.pipeline import Pipeline, _stream
+from cryptolake.pipeline import Pipeline
+from cryptolake.running import stream
 from gold import tables as gold
 from lakehouse.lake import Lake
 from lakehouse.settings import load_settings
@@ -193,6 +194,6 @@ def run_until_idle(spark: SparkSession, ours: LakeProcess, bootstrap_servers: st
         lake.create(*bronze.TABLES, *silver.TABLES, *gold.TABLES)
         pipeline = Pipeline(lake, bootstrap_servers)
         pipeline.drain()
-        _stream(lake, pipeline, bootstrap_servers, True, threading.Event(), lambda: None)
+        stream(lake, pipeline, bootstrap_servers, True, threading.Event(), lambda: None)
     finally:
         logging.basicConfig(level=level, handlers=handlers, force=True)

@@ -13,8 +13,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from cryptolake import doctor
-from cryptolake.doctor import Finding, examine, print_findings
+from cryptolake.doctor import installed, machine
+from cryptolake.doctor.console import print_findings
+from cryptolake.doctor.examination import examine
+from cryptolake.doctor.finding import Finding
 from cryptolake.process_id import own_process_id
 from cryptolake.run_files import write_json
 from lakehouse.home import claim_home
@@ -58,7 +60,7 @@ def test_the_java_of_java_home_is_judged_by_its_version(
 ) -> None:
     fake_java(tmp_path / "jdk", version)
     monkeypatch.setenv("JAVA_HOME", str(tmp_path / "jdk"))
-    assert found(list(doctor.java()), "java").verdict == verdict
+    assert found(list(machine.java()), "java").verdict == verdict
 
 
 def test_missing_jars_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,16 +81,16 @@ def test_a_damaged_and_a_lost_jar_are_named(tmp_path: Path, monkeypatch: pytest.
     damaged.write_bytes(jars[0].read_bytes()[:-1])
     lost.unlink()
     monkeypatch.setenv("CRYPTOLAKE_JARS", str(tmp_path))
-    finding = found(list(doctor.jars()), "spark jars")
+    finding = found(list(installed.jars()), "spark jars")
     assert finding.verdict == "blocks"
     assert f"{damaged.name} is damaged" in finding.seen
     assert f"{lost.name} is missing" in finding.seen
-    assert found(list(doctor.jars()), "broker jars").verdict == "ok"
+    assert found(list(installed.jars()), "broker jars").verdict == "ok"
 
 
 def test_a_wrong_package_is_named_with_its_pin(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "_requirements", lambda: ["typer>=99", "no-such-package==1", "rich"])
-    finding = found(list(doctor.packages()), "packages")
+    monkeypatch.setattr(installed, "_requirements", lambda: ["typer>=99", "no-such-package==1", "rich"])
+    finding = found(list(installed.packages()), "packages")
     assert finding.verdict == "blocks"
     assert "not >=99" in finding.seen
     assert "no-such-package is missing" in finding.seen

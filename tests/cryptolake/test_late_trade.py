@@ -18,7 +18,8 @@ from bronze.tape import replay
 from cryptolake.audit.run import audit
 from cryptolake.broker.local import LocalBroker
 from cryptolake.maintain import maintain
-from cryptolake.pipeline import Pipeline, _stream
+from cryptolake.pipeline import Pipeline
+from cryptolake.running import stream
 from gold import tables as gold
 from lakehouse.lake import Lake
 from lakehouse.settings import Settings
@@ -57,7 +58,7 @@ def run_until_idle(spark: SparkSession, settings: Settings, bootstrap_servers: s
     lake.create(*bronze.TABLES, *silver.TABLES, *gold.TABLES)
     pipeline = Pipeline(lake, bootstrap_servers)
     pipeline.drain()
-    _stream(lake, pipeline, bootstrap_servers, True, threading.Event(), lambda: None)
+    stream(lake, pipeline, bootstrap_servers, True, threading.Event(), lambda: None)
 
 
 def rows_of(settings: Settings, *tables: Table) -> Rows:

@@ -16,7 +16,8 @@ from pyspark.sql import SparkSession
 
 from cryptolake.audit.run import audit
 from cryptolake.cli import execute
-from cryptolake.pipeline import Pipeline, owner_handlers
+from cryptolake.owner import owner_handlers
+from cryptolake.pipeline import Pipeline
 from cryptolake.replaying import replay_alone
 from cryptolake.requests import Inbox
 from gold import tables as gold_tables

@@ -15,9 +15,10 @@ from pathlib import Path
 
 import pytest
 
+from cryptolake.children import ChildSpec
 from cryptolake.process_id import ProcessId
 from cryptolake.run_files import write_json
-from cryptolake.supervisor import ChildSpec, Supervisor, SupervisorError, running_supervisor, stop_running
+from cryptolake.supervisor import Supervisor, SupervisorError, running_supervisor, stop_running
 from cryptolake.waiting import wait_until
 from lakehouse.settings import Settings, load_settings
 
@@ -52,7 +53,8 @@ DRIVER = textwrap.dedent(
     import sys
     from pathlib import Path
     from cryptolake.signals import stop_on_signals
-    from cryptolake.supervisor import ChildSpec, Supervisor
+    from cryptolake.children import ChildSpec
+    from cryptolake.supervisor import Supervisor
     from lakehouse.settings import load_settings
     folder = Path(sys.argv[1])
     def spec(name, stage, *more):
