@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from typing import TypeAlias
+
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakehouse.arrow import contract_schema, padded
 from silver import quality
 from silver.kinds import FROM_FRAME
-from silver.symbols import Symbols
+from silver.symbols import Pair, Symbols
 from silver.tables import TRADES
-from silver.venues.binance_stream import canonical_stream
+from silver.venues.registry import VENUES
+from silver.venues.venue import CanonicalStream
 
-_VENUE, _CHANNEL = "binance", "trade"
+Places: TypeAlias = "npt.NDArray[np.int64]"
+
+_CHANNEL = "trade"
 _HEADERS = ("session_id", "sequence", "received_at", "origin")
 # A product of doubles is off by less; what lies so near the limit is left to the strict parser.
 _AMOUNT = float(quality.MAX_AMOUNT) * (1 - 1e-9)
@@ -29,24 +37,35 @@ def canonical_trades_of_few(frames: pa.Table, symbols: Symbols) -> tuple[pa.Tabl
     Returns:
         trades with the columns of silver.trades, and the frames that only the strict parser can read.
     """
-    is_trade = pc.and_(pc.equal(frames["venue"], _VENUE), pc.equal(frames["channel"], _CHANNEL))
-    places = np.flatnonzero(pc.fill_null(is_trade, False).to_numpy())
+    trades = [contract_schema(TRADES).empty_table()]
+    left = np.ones(frames.num_rows, dtype=bool)
+    for venue in VENUES:
+        if venue.canonical_stream is not None:
+            headers = pa.array(filter(venue.covers, pc.unique(frames["venue"]).drop_null().to_pylist()), pa.string())
+            of_venue = pc.and_(pc.is_in(frames["venue"], headers), pc.equal(frames["channel"], _CHANNEL))
+            places = np.flatnonzero(pc.fill_null(of_venue, False).to_numpy())
+            read, some = _read(frames, places, venue.canonical_stream, symbols)
+            left[read] = False
+            trades.append(some)
+    return pa.concat_tables(trades), frames.filter(pa.array(left))
+
+
+def _read(frames: pa.Table, places: Places, stream: CanonicalStream, symbols: Symbols) -> tuple[Places, pa.Table]:
+    """Read the frames at some places; give the places of those that are canonical and good, and their trades."""
     # Bytes that are no text match nothing.
-    text = pc.cast(frames["payload"], options=pc.CastOptions(pa.string(), allow_invalid_utf8=True))
-    found = canonical_stream(pa.table({"place": places, "payload": text.take(places)}))
-    named = _named(found["venue_symbol"], symbols)
+    text = pc.cast(frames["payload"].take(places), options=pc.CastOptions(pa.string(), allow_invalid_utf8=True))
+    found = stream.read(pa.table({"place": places, "payload": text}))
+    named = _named(found["venue_symbol"], partial(stream.pair_of, symbols))
     own = frames.select(list(FROM_FRAME)).take(found["place"])
     good = _is_good(found, own, named)
     found, own, named = found.filter(good), own.filter(good), named.filter(good)
-    left = np.ones(frames.num_rows, dtype=bool)
-    left[found["place"].to_numpy()] = False
-    return _trades(found, own, named), frames.filter(pa.array(left))
+    return found["place"].to_numpy(), _trades(found, own, named)
 
 
-def _named(names: pa.ChunkedArray, symbols: Symbols) -> pa.Table:
+def _named(names: pa.ChunkedArray, pair_of: Callable[[str], Pair | None]) -> pa.Table:
     """What each name stands for; null where it stands for nothing."""
     different = pc.unique(names)
-    pairs = [symbols.of_binance(name) for name in different.to_pylist()]
+    pairs = [pair_of(name) for name in different.to_pylist()]
     stand_for = pa.table(
         {
             "symbol": pa.array([pair and pair.symbol for pair in pairs], pa.string()),

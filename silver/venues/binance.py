@@ -17,9 +17,10 @@ from silver import quality
 from silver.fields import Fields
 from silver.rows import WHOLE_FRAME, Candle, Frame, ParsedRow, Rejected, SymbolName, Ticker, Trade
 from silver.strict_json import Number, Repeated
-from silver.symbols import is_name, load_symbols
+from silver.symbols import Symbols, is_name, load_symbols
 from silver.venues.binance_klines import canonical_candles, parse_klines
-from silver.venues.venue import CanonicalRows, CanonicalTrade, Venue, canonical_digits
+from silver.venues.binance_stream import canonical_stream
+from silver.venues.venue import CanonicalRows, CanonicalStream, CanonicalTrade, Venue, canonical_digits
 
 _WHOLE = re.compile(r"0|-?[1-9][0-9]*")
 _NAME_CHARS = 40
@@ -263,6 +264,7 @@ BINANCE = Venue(
     },
     texts=frozenset({"trade_dump"}),
     canonical_trade=canonical_trade,
+    canonical_stream=CanonicalStream(canonical_stream, Symbols.of_binance),
     canonical_rows={"kline": CanonicalRows(Candle.kind, canonical_candles)},
     ids_rise_by_one=True,
 )

@@ -32,6 +32,21 @@ class CanonicalTrade:
 
 
 @dataclass(frozen=True)
+class CanonicalStream:
+    """The one form of frames of channel `trade` that are read many at once in memory, a trade each.
+
+    Args:
+        read: from `place`, a number, and `payload`, as text that may be invalid, to what is canonical of it: place,
+            venue_symbol, trade_key (the trade's id as text), price, quantity, event_us (UTC) and buyer_is_maker, as the
+            strict parser would give them. What a header, a name or a limit has to say of it is not asked.
+        pair_of: what a venue_symbol stands for.
+    """
+
+    read: Callable[[pa.Table], pa.Table]
+    pair_of: Callable[[Symbols, str], Pair | None]
+
+
+@dataclass(frozen=True)
 class CanonicalRows:
     """The one form of frames of many rows that are read at once, because their text leaves nothing open.
 
@@ -55,7 +70,8 @@ class Venue:
         covers: says whether a venue header belongs to it.
         parsers: by channel, from a frame and its JSON value to rows.
         texts: channels that are no JSON; their parsers are given the bytes.
-        canonical_trade: builds the fast path of its channel `trade`, if it has one.
+        canonical_trade: builds the fast path of its channel `trade` in Spark, if it has one.
+        canonical_stream: the fast path of its channel `trade` in memory, if it has one.
         canonical_rows: by channel, the fast path of frames of many rows.
         ids_rise_by_one: whether an id that is missing between two others is a trade that was not heard.
         pair_of: reads the name that a market (a venue header) has of a symbol, in our own markers of time, if they name
@@ -67,6 +83,7 @@ class Venue:
     parsers: Mapping[str, Parser]
     texts: frozenset[str] = frozenset()
     canonical_trade: Callable[[], CanonicalTrade] | None = None
+    canonical_stream: CanonicalStream | None = None
     canonical_rows: Mapping[str, CanonicalRows] = field(default_factory=dict)
     ids_rise_by_one: bool = False
     pair_of: Callable[[Symbols, str, str], Pair | None] | None = None
