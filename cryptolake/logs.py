@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import shutil
 import time
 from pathlib import Path
 
@@ -23,3 +25,18 @@ def log_to(path: Path | None = None) -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
     # It warns of every tenth of a second that a busy machine kept it waiting.
     logging.getLogger("kafka.net.selector").setLevel(logging.ERROR)
+
+
+def put_away(path: Path, above_bytes: int) -> None:
+    """Empty a log that has grown above a size; what it held takes the place of `<name>.log.1`.
+
+    Args:
+        path: the log, which its writers have open for appending; what they write meanwhile may be lost.
+        above_bytes: nothing is done up to this size.
+    """
+    if not path.exists() or path.stat().st_size <= above_bytes:
+        return
+    kept = path.with_suffix(".log.1")
+    shutil.copyfile(path, kept.with_suffix(".tmp"))
+    kept.with_suffix(".tmp").replace(kept)
+    os.truncate(path, 0)

@@ -17,6 +17,7 @@ from typing import IO
 
 from cryptolake.child import SUPERVISOR_PID
 from cryptolake.children import Child, ChildSpec, last_line, signal_group, stop_children
+from cryptolake.logs import put_away
 from cryptolake.process_id import ProcessId, own_process_id
 from cryptolake.run_files import read_json, run_file, write_json
 from cryptolake.waiting import wait_until
@@ -24,8 +25,6 @@ from lakehouse.errors import CryptolakeError
 from lakehouse.settings import Settings
 
 log = logging.getLogger(__name__)
-
-_LOG_LIMIT_BYTES = 16 * 1024 * 1024
 
 
 class SupervisorError(CryptolakeError):
@@ -70,6 +69,7 @@ class Supervisor:
         """Look after every child once: start it, notice its end, start it again when its time has come."""
         now = time.monotonic()
         for child in self.children.values():
+            put_away(self.log_path(child.spec.name), self.settings.supervisor.log_bytes)
             if child.alive:
                 self._look_at(child, now)
             elif child.state in ("running", "ready"):
@@ -123,8 +123,6 @@ class Supervisor:
     def _spawn(self, child: Child, now: float) -> None:
         path = self.log_path(child.spec.name)
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.exists() and path.stat().st_size > _LOG_LIMIT_BYTES:
-            path.replace(path.with_suffix(".log.1"))
         environment = {**os.environ, **child.spec.environment(), SUPERVISOR_PID: str(os.getpid())}
         with path.open("ab") as out:
             child.process = subprocess.Popen(  # noqa: S603 - our own modules

@@ -16,6 +16,7 @@ class SupervisorSettings(Section):
     lake_stop_s: float
     broker_stop_s: float
     status_timeout_s: float
+    log_bytes: int
 
 
 class DemoSettings(Section):

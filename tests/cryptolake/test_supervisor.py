@@ -167,6 +167,25 @@ def test_children_stop_stage_by_stage_and_leave_nothing(
     assert not (settings.home / "run" / "supervisor.json").exists()
 
 
+def test_a_long_log_is_put_away_while_its_process_goes_on_writing(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, settings: Settings, supervised: Callable[..., Supervisor]
+) -> None:
+    (folder / "talker.py").write_text(
+        "import time\nn = 0\nwhile True:\n    n += 1\n    print(n, flush=True)\n    time.sleep(1e-4)"
+    )
+    supervisor = supervised(ChildSpec("talker", lambda: ["talker"]))
+    limits = settings.supervisor.model_copy(update={"log_bytes": 20_000})
+    supervisor.settings = settings.model_copy(update={"supervisor": limits})
+    path = supervisor.log_path("talker")
+    kept = path.with_suffix(".log.1")
+    tick_until(supervisor, lambda: kept.exists() and path.read_text().count("\n") > 10)
+    earlier, later = ([int(line) for line in p.read_text().split("\n")[:-1]] for p in (kept, path))
+    assert earlier == list(range(earlier[0], earlier[0] + len(earlier)))
+    assert later == list(range(later[0], later[0] + len(later)))
+    assert later[0] > earlier[-1]
+    assert supervisor.children["talker"].restarts == 0
+
+
 def test_a_child_waits_for_what_it_needs(folder: Path, supervised: Callable[..., Supervisor]) -> None:
     may_start: list[bool] = []
     spec = ChildSpec("late", lambda: ["server_for_tests", "late", str(folder)], may_start=lambda: bool(may_start))
