@@ -11,14 +11,14 @@ import pyarrow.compute as pc
 from lakehouse.arrow import contract_schema, padded
 from lakehouse.lake import Lake
 from silver.copies import CONFLICT, CONFLICT_REASON, NEW, SAME
-from silver.few_canonical import canonical_trades_of_few
+from silver.few_canonical import ReadAtOnce
 from silver.few_copies import verdicts
 from silver.few_rows import few_of_kind, few_parsed, few_rejected, places
 from silver.few_spans import spans_of
 from silver.high_water import HighWater
 from silver.id_gaps import Hole, holes_of_symbols
 from silver.kinds import COUNTED, TRADE, RowKind
-from silver.parse import CONTROL, GAP_CHANNEL
+from silver.parse import GAP_CHANNEL
 from silver.quality import RULE_VERSION
 from silver.rows import LostIds
 from silver.stored import Lacks, stored_beside, stored_trades, suspects_of
@@ -35,26 +35,27 @@ class FewBatch:
         high_water: what silver.trades holds.
         lacks: whether silver.trades is known not to hold an id.
         frames: columns of bronze.frames.
+        read: what was read many at once of them.
         symbols: what names stand for.
     """
 
-    def __init__(self, lake: Lake, high_water: HighWater, lacks: Lacks, frames: pa.Table, symbols: Symbols) -> None:
+    def __init__(
+        self, lake: Lake, high_water: HighWater, lacks: Lacks, frames: pa.Table, read: ReadAtOnce, symbols: Symbols
+    ) -> None:
         self._lake = lake
         self._high_water = high_water
         self._lacks = lacks
         self._frames = frames
-        is_control = pc.fill_null(pc.equal(frames["channel"], CONTROL), False)
         self._symbols = symbols
-        canonical, others = canonical_trades_of_few(frames.filter(pc.invert(is_control)), symbols)
-        self._parsed = few_parsed(others, symbols)
+        self._parsed = few_parsed(read.left, symbols)
         self._bad = few_rejected(self._parsed)
         strictly = few_of_kind(self._parsed, TRADE)
-        self._trades = pa.concat_tables([canonical, strictly.cast(canonical.schema)])
+        self._trades = pa.concat_tables([read.trades, strictly.cast(read.trades.schema)])
         self.spans = spans_of(self._trades)
         self.newest_us: int = pc.max(frames["received_at"].cast(pa.int64())).as_py() or 0
         self.counts = dict.fromkeys(COUNTED, 0)
         self.counts["frames"] = frames.num_rows
-        self.counts["control"] = pc.sum(is_control).as_py() or 0
+        self.counts["control"] = frames.num_rows - read.trades.num_rows - read.left.num_rows
         self.counts["quarantined"] = len(self._bad)
 
     def release(self) -> None:
@@ -107,8 +108,10 @@ class FewBatch:
         tops = self._high_water.tops(self.spans)
         if not tops:
             return None
-        suspects = suspects_of(self._trades, tops, self._lacks, self._trades.num_rows)
-        return stored_trades(self._lake, suspects) if suspects is not None and suspects.num_rows else None
+        suspects = suspects_of(self._trades, tops, self._lacks, self._lake.settings.lake.strict_frames)
+        if suspects is None:  # all is done again
+            return self._high_water.copies_of(self._lake, self.spans, self._trades)
+        return stored_trades(self._lake, suspects) if suspects.num_rows else None
 
     def _judge(self, kind: RowKind, rows: pa.Table, stored: pa.Table | None) -> pa.Table | None:
         judged = verdicts(rows, stored, kind.key, kind.values)

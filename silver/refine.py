@@ -13,10 +13,12 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as f
 
 from bronze.tables import FRAMES
+from lakehouse.arrow import frame_of
 from lakehouse.faults import fault_point
 from lakehouse.lake import Lake, Txn
 from lakehouse.table import Table
 from silver.few_batch import FewBatch
+from silver.few_canonical import canonical_trades_of_few
 from silver.high_water import HighWater
 from silver.id_gaps import IdGaps
 from silver.kinds import BESIDE_TRADES, CANDLE, SYMBOL, TRADE
@@ -128,7 +130,10 @@ class Refine:
     def _batch(self, frames: Frames, version: int) -> Batch:
         symbols = self._names(frames, version)
         if isinstance(frames, pa.Table):
-            return FewBatch(self._lake, self._high_water, self._id_gaps.lacks, frames, symbols)
+            read = canonical_trades_of_few(frames, symbols)
+            if read.left.num_rows <= self._lake.settings.lake.strict_frames:
+                return FewBatch(self._lake, self._high_water, self._id_gaps.lacks, frames, read, symbols)
+            frames = frame_of(self._lake.spark, frames)
         return SparkBatch(self._lake, self._high_water, self._id_gaps.lacks, frames, symbols)
 
     def _write(self, batch: Batch, version: int) -> Refined:

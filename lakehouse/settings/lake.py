@@ -27,6 +27,7 @@ class LakeSettings(Section):
     arrow_rows: int
     few_frames: int
     few_bytes: int
+    strict_frames: int
     settle_ranges: int
     drain_versions: int
     trigger_interval_ms: int

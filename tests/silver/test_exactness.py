@@ -233,5 +233,7 @@ def test_every_digit_of_a_million_trades(lake: Lake, experiment: Experiment) -> 
 
 def deciding(lake: Lake, few_frames: int) -> Lake:
     """The same tables, with another idea of how many frames are few."""
-    limits = lake.settings.lake.model_copy(update={"few_frames": few_frames, "few_bytes": 2**30})
+    limits = lake.settings.lake.model_copy(
+        update={"few_frames": few_frames, "few_bytes": 2**30, "strict_frames": few_frames}
+    )
     return Lake(lake.spark, lake.settings.model_copy(update={"lake": limits}))

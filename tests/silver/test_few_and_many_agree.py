@@ -35,8 +35,9 @@ def rows(lake: Lake, table: Table) -> list[str]:
     return sorted(repr(tuple(row)) for row in lake.read(table).select(*names).collect())
 
 
+@pytest.mark.parametrize("limit", ["few_frames", "strict_frames"])
 def test_the_tables_are_the_same_either_way(
-    new_bronze: Callable[[str], Bronze], monkeypatch: pytest.MonkeyPatch
+    new_bronze: Callable[[str], Bronze], monkeypatch: pytest.MonkeyPatch, limit: str
 ) -> None:
     print(f"CRYPTOLAKE_TEST_SEED={SEED}")
     chance = random.Random(SEED)  # noqa: S311
@@ -44,7 +45,7 @@ def test_the_tables_are_the_same_either_way(
     again = [replace(frame, received_us=(frame.received_us or 0) + 7) for frame in corpus if frame.received_us]
     batches = [[*good[0], *corpus, *numbered(chance)], [*good[1], *numbered(chance), *chance.sample(again, 400)]]
     few, many = new_bronze("few"), new_bronze("many")
-    limits = many.lake.settings.lake.model_copy(update={"few_frames": 0})
+    limits = many.lake.settings.lake.model_copy(update={limit: 0})
     many = Bronze(Lake(many.lake.spark, many.lake.settings.model_copy(update={"lake": limits})))
     for batch in batches:
         with monkeypatch.context() as only:

@@ -36,9 +36,10 @@ def in_memory(frames: list[Frame]) -> pa.Table:
 
 
 def read(frames: list[Frame], symbols: Any = None) -> dict[int, dict[str, Any]]:
-    trades, left = canonical_trades_of_few(in_memory(frames), symbols or load_symbols())
-    found = {row["offset"]: {name: row[name] for name in FIELDS} for row in trades.to_pylist()}
-    assert sorted([*found, *left["offset"].to_pylist()]) == list(range(len(frames)))
+    read_at_once = canonical_trades_of_few(in_memory(frames), symbols or load_symbols())
+    found = {row["offset"]: {name: row[name] for name in FIELDS} for row in read_at_once.trades.to_pylist()}
+    control = [offset for offset, frame in enumerate(frames) if frame.channel == "control"]
+    assert sorted([*found, *read_at_once.left["offset"].to_pylist(), *control]) == list(range(len(frames)))
     return found
 
 
