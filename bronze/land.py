@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import datetime as dt
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import pyarrow as pa
-from pyspark.sql import Column, DataFrame, Row
-from pyspark.sql import functions as f
+from pyspark.sql import DataFrame
 
 from bronze.checkpoint import Checkpoint, checkpoint_id, remedy_without
+from bronze.few_records import few_frames_above, frames_of_few
+from bronze.new_frames import Frames, NewFrames, few_frames, few_records, many_frames
+from bronze.records import frames_above, frames_of_records
 from bronze.tables import FRAMES
 from bronze.topics import Topics
 from lakehouse.errors import CryptolakeError, OffsetsLostError, TopicRecreatedError
@@ -22,8 +23,6 @@ from lakehouse.table import Table
 
 Offsets = Mapping[tuple[str, int], int]
 Part = tuple[str, int]  # a topic by its name, and a partition
-# A header outside this range (1970 to 2100) is not a receive time in microseconds.
-_LATEST_US = 4_102_444_800_000_000
 _HIGHEST_OFFSETS = """
     SELECT held.topic, held.topic_id, held.partition, max(held.offset) AS last
     FROM {rows} AS held GROUP BY held.topic, held.topic_id, held.partition
@@ -32,53 +31,19 @@ _HIGHEST_OFFSETS = """
 
 @dataclass(frozen=True)
 class Landed:
-    """What one batch brought: its rows, cached until `release` or in memory, and the version they were written in."""
-
-    frames: DataFrame
-    version: int
-    rows: int
-    few: pa.Table | None = None
-
-    def release(self) -> None:
-        """Let the cached rows go."""
-        self.frames.unpersist()
-
-
-def frames_of_records(records: DataFrame, topic_ids: Mapping[str, str], ingested_at: dt.datetime) -> DataFrame:
-    """Turn Kafka records into rows of bronze.frames; a header that is missing or garbled becomes null.
+    """What one batch brought.
 
     Args:
-        records: columns of Spark's Kafka source, headers included.
-        topic_ids: Kafka's id of each topic by name; a topic that is not named gets a null topic_id.
-        ingested_at: the time of landing.
+        frames: the rows appended to bronze.frames, in memory or cached until `release`.
+        version: the version they were appended in.
+        rows: how many there are.
+        release: lets the rows go.
     """
-    ids = f.create_map(*[f.lit(text) for pair in topic_ids.items() for text in pair]) if topic_ids else None
-    received_us = _header("received_at_us").try_cast("bigint")
-    return records.select(
-        (ids[f.col("topic")] if ids is not None else f.lit(None).cast("string")).alias("topic_id"),
-        "topic",
-        "partition",
-        "offset",
-        _header("venue").alias("venue"),
-        _header("channel").alias("channel"),
-        f.col("key").cast("string").alias("key"),
-        _header("session_id").alias("session_id"),
-        _header("sequence").try_cast("bigint").alias("sequence"),
-        f.when(received_us.between(0, _LATEST_US), f.timestamp_micros(received_us)).alias("received_at"),
-        _header("origin").alias("origin"),
-        f.coalesce("value", f.lit(b"")).alias("payload"),
-        f.col("timestamp").alias("kafka_time"),
-        f.lit(ingested_at).alias("ingested_at"),
-    )
 
-
-def frames_above(frames: DataFrame, landed: Offsets) -> DataFrame:
-    """Keep the rows whose offset is above the highest landed one of their topic id and partition."""
-    if not landed:
-        return frames
-    pairs = [f.lit(value) for (topic_id, part), top in landed.items() for value in (f"{topic_id}/{part}", top)]
-    highest = f.create_map(*pairs)[f.concat_ws("/", "topic_id", "partition")]
-    return frames.where(f.col("offset") > f.coalesce(highest, f.lit(-1)))
+    frames: Frames
+    version: int
+    rows: int
+    release: Callable[[], None]
 
 
 class Land:
@@ -132,27 +97,20 @@ class Land:
         """
         if time.monotonic() - self._asked_at > self._topic_check_interval_s:
             self.refresh_topic_ids()
-        frames, found = self._new_frames(records)
-        if any(row["topic_id"] is None for row in found):
-            frames.unpersist()
+        found = self._new_frames(records)
+        if any(span.topic_id is None for span in found.spans):
+            found.release()
             self.refresh_topic_ids()
-            frames, found = self._new_frames(records)
-        if not found:
-            frames.unpersist()
+            found = self._new_frames(records)
+        if not found.spans:
+            found.release()
             return None
-        if any(row["topic_id"] is None for row in found):
+        if any(span.topic_id is None for span in found.spans):
             raise CryptolakeError(
                 "A topic was deleted while its records were on the way to bronze", "Start again: the others go on."
             )
-        self._refuse_skipped({(row["topic"], row["partition"]): row["first"] for row in found})
-        rows = sum(row["rows"] for row in found)
-        txn = Txn(self._app_id(), batch_id)
-        are_few = self._lake.settings.lake.are_few(rows, sum(row["bytes"] for row in found))
-        few = frames.toArrow() if are_few else None
-        if few is not None:
-            version = self._lake.append_rows(FRAMES, few, txn)
-        else:
-            version = self._lake.append(FRAMES, frames, txn, count=rows)
+        self._refuse_skipped({(span.topic, span.partition): span.first for span in found.spans})
+        version = found.append_to(self._lake, Txn(self._app_id(), batch_id))
         if version is None:
             raise CryptolakeError(
                 f"The checkpoint {self._checkpoint} is older than bronze: batch {batch_id} brings new rows under a"
@@ -160,8 +118,8 @@ class Land:
                 remedy_without(self._checkpoint),
             )
         fault_point("after_bronze_commit")
-        self._landed |= {(row["topic_id"], row["partition"]): row["last"] for row in found}
-        return Landed(frames, version, rows, few)
+        self._landed |= {(str(span.topic_id), span.partition): span.last for span in found.spans}
+        return Landed(found.rows, version, sum(span.rows for span in found.spans), found.release)
 
     def refresh_topic_ids(self) -> None:
         """Ask the broker for its topics and refuse one that was made anew.
@@ -183,22 +141,13 @@ class Land:
         self._topic_ids = ids
         self._asked_at = time.monotonic()
 
-    def _new_frames(self, records: DataFrame) -> tuple[DataFrame, list[Row]]:
+    def _new_frames(self, records: DataFrame) -> NewFrames:
         now = dt.datetime.now(dt.UTC)
-        # Kafka gives a task for every partition of every topic: 18 tasks for 2,000 frames, in each job of each step.
-        tasks = records.sparkSession.sparkContext.defaultParallelism
-        frames = frames_above(frames_of_records(records, self._topic_ids, now), self._landed).coalesce(tasks).persist()
-        found = (
-            frames.groupBy("topic", "topic_id", "partition")
-            .agg(
-                f.min("offset").alias("first"),
-                f.max("offset").alias("last"),
-                f.count(f.lit(1)).alias("rows"),
-                f.sum(f.octet_length("payload")).alias("bytes"),
-            )
-            .collect()
-        )
-        return frames, found
+        limits = self._lake.settings.lake
+        few = None if limits.catalog else few_records(records, limits.are_few)
+        if few is not None:
+            return few_frames(few_frames_above(frames_of_few(few, self._topic_ids, now), self._landed))
+        return many_frames(frames_above(frames_of_records(records, self._topic_ids, now), self._landed))
 
     def _starts(self, consumed: Mapping[Part, int]) -> Mapping[Part, int]:
         """Where the stream can go on: after what the checkpoint has consumed, and not before what Kafka still holds."""
@@ -248,8 +197,3 @@ class Land:
 
 def _offsets(spans: Iterable[tuple[Part, int, int]]) -> str:
     return ", ".join(f"offsets {first} to {last} of {topic}/{part}" for (topic, part), first, last in sorted(spans))
-
-
-def _header(name: str) -> Column:
-    # Not a map: two headers of one name would raise and kill the batch.
-    return f.expr(f"get(filter(headers, h -> h.key = '{name}'), 0).value").cast("string")

@@ -145,7 +145,7 @@ class Pipeline:
         if landed is None:
             return
         try:
-            refined = self._refine.run(landed.frames if landed.few is None else landed.few, landed.version)
+            refined = self._refine.run(landed.frames, landed.version)
             watch.lap("refine")
             try:
                 settled = self._aggregate_refined(refined)

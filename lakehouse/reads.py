@@ -58,8 +58,12 @@ class Reads:
 
         Up to `lake.arrow_rows` of a folder are read past Spark, which plans for a second what it then reads in no time.
         """
-        few = self._state(table).few_rows_where(any_of, self.settings.lake.arrow_rows)
+        few = self.few_where(table, any_of)
         return self.read(table).where(fulfils(any_of)) if few is None else frame_of(self.spark, few)
+
+    def few_where(self, table: Table, any_of: AnyOf) -> pa.Table | None:
+        """Read them into memory, past Spark; None when they are more than `lake.arrow_rows`, or in a catalog."""
+        return self._state(table).few_rows_where(any_of, self.settings.lake.arrow_rows)
 
     def select(self, table: Table, query: str, any_of: AnyOf = (), **beside: pa.Table) -> pa.Table:
         """Run a SELECT over many rows that yields few: from a folder without a Spark job, which is slow to start.

@@ -35,6 +35,8 @@ HOT_PATH_CONF: Mapping[str, str] = {
     "spark.driver.bindAddress": "127.0.0.1",
     "spark.sql.execution.arrow.pyspark.enabled": "true",
     "spark.sql.execution.arrow.localRelationThreshold": "256k",  # above it the optimizer works out rows, one by one
+    # What one job may bring into memory: a batch of Kafka's records that is larger stays with Spark.
+    "spark.driver.maxResultSize": "512m",
     "spark.cleaner.periodicGC.interval": "10min",
     # What every column costs beyond its one call to the JVM: its call site is looked up, set and cleared.
     "spark.python.sql.dataFrameDebugging.enabled": "false",

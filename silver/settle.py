@@ -13,7 +13,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as f
 
 from lakehouse.arrow import frame_of
-from lakehouse.conditions import Condition, in_spans
+from lakehouse.conditions import Condition, fulfils, in_spans
 from lakehouse.conditions import Spans as Times
 from lakehouse.faults import fault_point
 from lakehouse.lake import Lake, Txn
@@ -48,11 +48,11 @@ def settle(lake: Lake, keys: Collection[BarKey], txn: Txn | None = None) -> list
     """
     if not keys:
         return []
+    changed = _settle_bars(lake, keys)
+    fault_point("after_bars_commit")
     with run_once(lake, len(keys)):
-        changed = _settle_bars(lake, keys)
-        fault_point("after_bars_commit")
         _settle_trends(lake, keys, txn)
-        fault_point("after_trends_commit")
+    fault_point("after_trends_commit")
     return changed
 
 
@@ -115,17 +115,28 @@ def _settle_bars(lake: Lake, keys: Collection[BarKey]) -> list[BarKey]:
     # are none, the files of the trades need not be looked through to know that.
     since = _first_traded_minute(lake) if candles.num_rows else _EPOCH
     traded, before = [key for key in keys if key.minute >= since], candles.filter(pc.field("minute") < since)
-    parts = [_traded_bars(lake, traded, candles.filter(pc.field("minute") >= since))] if traded else []
-    if before.num_rows or not parts:
-        parts.append(candle_bars(frame_of(lake.spark, before)))
-    computed = reduce(DataFrame.unionByName, parts).toArrow()
-    return _write(lake, ONE_MINUTE_BARS, computed, frozenset(keys), where, VALUES, None)
+    trades, rows = _trades_of(lake, traded) if traded else (None, 0)
+    with run_once(lake, max(rows, len(keys))):
+        parts = []
+        if trades is not None:
+            parts.append(_traded_bars(lake, trades, traded, candles.filter(pc.field("minute") >= since)))
+        if before.num_rows or not parts:
+            parts.append(candle_bars(frame_of(lake.spark, before)))
+        computed = reduce(DataFrame.unionByName, parts).toArrow()
+        return _write(lake, ONE_MINUTE_BARS, computed, frozenset(keys), where, VALUES, None)
 
 
-def _traded_bars(lake: Lake, keys: Collection[BarKey], candles: pa.Table) -> DataFrame:
+def _trades_of(lake: Lake, keys: Collection[BarKey]) -> tuple[DataFrame, int]:
+    """The trades of minutes, others of the same time among them, and at least how many there are."""
+    where = in_spans("event_time", _times(spans({key.minute_us for key in keys}, lake.settings.lake.settle_ranges)))
+    few = lake.few_where(TRADES, where)
+    if few is None:
+        return lake.read(TRADES).where(fulfils(where)), lake.settings.lake.arrow_rows
+    return frame_of(lake.spark, few), few.num_rows
+
+
+def _traded_bars(lake: Lake, trades: DataFrame, keys: Collection[BarKey], candles: pa.Table) -> DataFrame:
     touched = f.broadcast(frame_of(lake.spark, keys_table(keys, "minute")))
-    times = _times(spans({key.minute_us for key in keys}, lake.settings.lake.settle_ranges))
-    trades = lake.read_where(TRADES, in_spans("event_time", times))
     of_minutes = trades.withColumn("minute", minute_start(f.col("event_time"))).join(touched, [*KEY], "left_semi")
     bars = one_minute_bars(of_minutes)
     if not candles.num_rows:

@@ -141,7 +141,7 @@ def carried(world: StreamLake, wanted: set[str]) -> str:
     17,
     fault="every file of the checkpoint cut short, deleted or with a bit flipped; a stray checksum; the folder lost",
     holds="I1 I2 I7: right by itself, or a stop that names the folder to remove, and right without it",
-    defence="`frames_above` in bronze/land.py (offsets below bronze's highest are left out)",
+    defence="`few_frames_above` in bronze/few_records.py (offsets below bronze's highest are left out)",
 )
 @pytest.mark.timeout(1200)
 def test_a_damaged_checkpoint_stops_by_name_or_loses_and_doubles_nothing(
