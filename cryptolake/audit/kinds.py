@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from cryptolake.audit.spill import Ints
 
@@ -65,15 +65,23 @@ class Kind:
 
     def spread(self, batch: Any) -> Ints:
         """A number per row that all rows of one key share, to divide the rows by."""
-        column = pc.coalesce(*(batch.column(name) for name in self.spread_by))
-        if pa.types.is_timestamp(column.type):
-            return np.asarray(_numbers(column.cast(pa.int64())) // MINUTE_US)
-        return _numbers(column)
+        found: Ints = np.zeros(batch.num_rows, dtype=np.int64)
+        open_at: Ints = np.arange(batch.num_rows)
+        for name in self.spread_by:
+            column = batch.column(name).take(pa.array(open_at))
+            is_there = column.is_valid()
+            there = is_there.to_numpy(zero_copy_only=False)
+            found[open_at[there]] = _numbers(column.filter(is_there))
+            open_at = open_at[~there]
+        return found
 
 
 def _numbers(column: Any) -> Ints:
-    filled = pc.fill_null(column, 0)
-    return np.asarray(filled.to_numpy(zero_copy_only=False), dtype=np.int64)
+    if pa.types.is_string(column.type):
+        return np.fromiter((crc32(text.encode()) for text in column.to_pylist()), np.int64, len(column))
+    if pa.types.is_timestamp(column.type):
+        return np.asarray(_numbers(column.cast(pa.int64())) // MINUTE_US)
+    return np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.int64)
 
 
 _FROM_FRAME = {"venue": pa.string(), "topic": pa.string(), "received_at": TIME, "origin": pa.string()}
@@ -93,7 +101,7 @@ TRADES = Kind(
     carried={**_FROM_FRAME, "session_id": pa.string(), "sequence": pa.int64()},
     key=("venue", "venue_symbol", "trade_key"),
     content=("price", "quantity", "side"),
-    spread_by=("trade_id", "sequence"),
+    spread_by=("trade_id", "trade_key"),  # copies of a trade without an id differ in whatever a session gave it
     time="event_time",
 )
 

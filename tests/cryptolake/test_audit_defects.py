@@ -92,8 +92,13 @@ def test_many_small_parts_give_the_same_result(lake: HandLake, monkeypatch: pyte
     monkeypatch.setenv("CRYPTOLAKE__AUDIT__ROWS_PER_PART", "20")
     monkeypatch.setenv("CRYPTOLAKE__AUDIT__BATCH_BYTES", "1000")
     lake.frame(lake.frames[0]["payload"])  # a further copy
+    for number in range(8):  # and eight of Bybit's, of another session
+        lake.bybit(f"fill-{number}", seq=20 + number, us=START_US + number * 1_000_000)
+        payload, of_bybit = lake.frames[-1]["payload"], {"venue": "bybit-spot", "key": "publicTrade.ETHUSDT"}
+        lake.frame(payload, **of_bybit, session_id="R", sequence=number)
+    lake.aggregate()
     assert failed(lake) == {}
-    assert "1 further copies" in results_of(lake)["silver.trades complete"].note
+    assert "9 further copies" in results_of(lake)["silver.trades complete"].note
     assert results_of(lake)["silver.one_minute_bars values"].counted == len(lake.bars)
 
 
