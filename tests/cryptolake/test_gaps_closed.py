@@ -21,13 +21,9 @@ ASKED_FOR = os.environ.get("CRYPTOLAKE_TEST_GAPS", "some" if OF_THE_MATRIX else 
 SECONDS = float(os.environ.get("CRYPTOLAKE_TEST_GAPS_S", "600" if ASKED_FOR == "all" else "120"))
 RATE = 1000  # trades/s
 FAULTS = "cut_every_s=20,duplicate_share=0.01,reorder_share=0.01"
-ENVIRONMENT = {
-    # Neither holes nor silences: what a cut lost is left to the back-fill.
-    "CRYPTOLAKE__COLLECTOR__GAP_WAIT_S": "1e9",
-    "CRYPTOLAKE__COLLECTOR__QUIET_PROBE_S": "1e9",
-    "CRYPTOLAKE__BACKFILL__WAIT_S": "1",
-    "CRYPTOLAKE__BACKFILL__AGAIN_S": "30",
-}
+ENVIRONMENT = {"CRYPTOLAKE__BACKFILL__WAIT_S": "1", "CRYPTOLAKE__BACKFILL__AGAIN_S": "30"}
+# Of the collector of Binance, neither for holes nor for silences: what a cut lost is left to the back-fill.
+FILLING_NOTHING = {"CRYPTOLAKE__COLLECTOR__GAP_WAIT_S": "1e9", "CRYPTOLAKE__COLLECTOR__QUIET_PROBE_S": "1e9"}
 
 
 @pytest.mark.experiment(
@@ -42,6 +38,8 @@ def test_every_gap_of_ten_minutes_of_cuts_ends_closed(tmp_path: Path, experiment
     chance = experiment.chance
     with pipeline(tmp_path, experiment.seed, rate=RATE, faults=FAULTS, environment=ENVIRONMENT) as home:
         back_fill = home.process("backfill", "backfill")
+        binance = home.collectors["binance"]
+        binance.environment = binance.environment | FILLING_NOTHING
         for process in (*home.collectors.values(), back_fill, home.lake):
             process.start()
         home.await_rows()
