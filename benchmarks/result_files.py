@@ -15,7 +15,7 @@ from typing import Any
 import duckdb
 
 from lakehouse.lake import Lake
-from lakehouse.maintenance.compaction import newest_of
+from lakehouse.maintenance.tended_table import newest_of
 from lakehouse.table import Table
 
 Result = dict[str, Any]

@@ -12,8 +12,8 @@ from rich.table import Table as RichTable
 
 from cryptolake.upkeep import tend, tended_tables
 from lakehouse.lake import Lake
-from lakehouse.maintenance.compaction import Hold
 from lakehouse.maintenance.grouping import Worth
+from lakehouse.maintenance.tended_table import Hold
 from lakehouse.maintenance.tending import Footprint
 from lakehouse.table import Table
 from serving.catalog import TABLES

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 from bronze.tables import FRAMES
 from lakehouse.lake import Lake
-from lakehouse.maintenance.compaction import Hold, Judged
+from lakehouse.maintenance.compaction import Judged
 from lakehouse.maintenance.grouping import Worth
+from lakehouse.maintenance.tended_table import Hold
 from lakehouse.maintenance.tending import Footprint, Tending
 from lakehouse.table import Table
 from serving.catalog import TABLES

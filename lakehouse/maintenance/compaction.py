@@ -9,50 +9,30 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 import pyarrow as pa
-from deltalake import DeltaTable
 from ulid import ULID
 
 from lakehouse.ddl import bounded
 from lakehouse.errors import CryptolakeError
 from lakehouse.faults import fault_point
-from lakehouse.lake import Lake
 from lakehouse.maintenance.bounds import FileBounds
 from lakehouse.maintenance.grouping import DataFile, Worth, next_group
-from lakehouse.maintenance.log_folder import Action, LogFolder
+from lakehouse.maintenance.log_folder import Action
 from lakehouse.maintenance.rewriting import Rewriting
+from lakehouse.maintenance.tended_table import TendedTable
 from lakehouse.settings.maintenance import MaintenanceSettings
-from lakehouse.table import Table
 
-Hold = Callable[[], AbstractContextManager[None]]
 Judged = Callable[[MaintenanceSettings, int], Worth]
 _EPOCH = datetime.fromtimestamp(0, UTC)
 
 
-class Compaction:
-    """Compacts one table.
-
-    Args:
-        lake: whose owner this process is.
-        table: one that delta-rs can write to.
-        hold: keeps batches out while a commit is made.
-        first_unread: the first version that a step has still to read by the table's change feed.
-    """
-
-    def __init__(self, lake: Lake, table: Table, hold: Hold, first_unread: Callable[[], int]) -> None:
-        self._lake = lake
-        self._table = table
-        self._hold = hold
-        self._first_unread = first_unread
-        self._limits = lake.settings.maintenance
-        self._folder = lake.path(table)
-        self._log = LogFolder(self._folder)
+class Compaction(TendedTable):
+    """Compacts one table."""
 
     def steps(self, judged: Judged) -> Iterator[None]:
         """Compact until nothing is to be gained, and pause after every piece.
@@ -66,7 +46,7 @@ class Compaction:
 
     def _cold_files(self) -> list[DataFile]:
         """The files that may be compacted: none that a step has still to read, nor one that is likely to be merged."""
-        newest = newest_of(self._lake, self._table)
+        newest = self._newest()
         unread = {
             action["path"]
             for version in range(self._first_unread(), newest.version() + 1)
@@ -95,7 +75,7 @@ class Compaction:
     def _compact(self, group: Sequence[DataFile]) -> Iterator[None]:
         target = self._folder / f"part-00000-{ULID()}-c000.zstd.parquet"
         sources = [self._folder / unquote(file.path) for file in group]
-        schema = pa.schema(newest_of(self._lake, self._table).schema().to_arrow())
+        schema = pa.schema(self._newest().schema().to_arrow())
         rewriting = Rewriting(sources, target, schema, self._table.cluster_by, bounded(self._table), self._limits)
         yield from rewriting.steps()
         committed = False
@@ -111,7 +91,7 @@ class Compaction:
 
     def _commit(self, group: Sequence[DataFile], target: Path, bounds: FileBounds) -> bool:
         """Put the new file in the place of the old ones, unless one of these has gone meanwhile."""
-        newest, paths = newest_of(self._lake, self._table), {file.path for file in group}
+        newest, paths = self._newest(), {file.path for file in group}
         held = pa.table(newest.get_add_actions())
         rows = dict(zip(held["path"].to_pylist(), held["num_records"].to_pylist(), strict=True))
         if not paths <= rows.keys():
@@ -124,18 +104,6 @@ class Compaction:
             )
         actions = _actions(group, target, bounds, newest.version(), self._lake.note(self._table))
         return self._log.commit(newest.version() + 1, actions)
-
-
-def newest_of(lake: Lake, table: Table) -> DeltaTable:
-    """The newest version of a table that delta-rs can write to.
-
-    Raises:
-        CryptolakeError: it cannot, as in a home made before tables in folders were no longer clustered.
-    """
-    newest = lake.past_spark(table)
-    if newest is None:
-        raise CryptolakeError(f"{table.name} cannot be written to by delta-rs", "Run `cryptolake maintain`.")
-    return newest
 
 
 def _us(time_utc: datetime) -> int:

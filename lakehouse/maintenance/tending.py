@@ -17,9 +17,10 @@ from lakehouse.arrow import contract_schema
 from lakehouse.faults import fault_point
 from lakehouse.lake import Lake
 from lakehouse.local_tables import append
-from lakehouse.maintenance.compaction import Compaction, Hold, Judged, newest_of
+from lakehouse.maintenance.compaction import Compaction, Judged
 from lakehouse.maintenance.garbage import removed_since, unneeded
-from lakehouse.maintenance.log_folder import LogFolder, cut
+from lakehouse.maintenance.log_folder import cut
+from lakehouse.maintenance.tended_table import Hold, TendedTable
 from lakehouse.marks import marks_in
 from lakehouse.table import Table
 
@@ -48,28 +49,16 @@ class Footprint:
     log_bytes: int
 
 
-class Tending:
+class Tending(TendedTable):
     """Compacts a table, cuts its log and deletes the files that no version still to be read needs.
 
     What readers can see changes in single commits and deletions, made while `hold` keeps batches out; what takes
     longer, to read and to write rows, touches nothing that they could see. It may be given up after any piece, and
     killed at any moment.
-
-    Args:
-        lake: whose owner this process is.
-        table: one that delta-rs can write to.
-        hold: keeps batches out.
-        first_unread: the first version that a step has still to read by the table's change feed.
     """
 
     def __init__(self, lake: Lake, table: Table, hold: Hold, first_unread: Callable[[], int]) -> None:
-        self._lake = lake
-        self._table = table
-        self._hold = hold
-        self._first_unread = first_unread
-        self._limits = lake.settings.maintenance
-        self._folder = lake.path(table)
-        self._log = LogFolder(self._folder)
+        super().__init__(lake, table, hold, first_unread)
         self._compaction = Compaction(lake, table, hold, first_unread)
 
     def steps(self, judged: Judged) -> Iterator[None]:
@@ -86,7 +75,7 @@ class Tending:
 
     def footprint(self) -> Footprint:
         """Measure the table."""
-        held = pa.table(newest_of(self._lake, self._table).get_add_actions())["size_bytes"].to_pylist()
+        held = pa.table(self._newest().get_add_actions())["size_bytes"].to_pylist()
         on_disk = [entry.stat().st_size for entry in os.scandir(self._folder) if entry.name.endswith(".parquet")]
         in_log = [entry.stat().st_size for entry in os.scandir(self._folder / "_delta_log") if entry.is_file()]
         return Footprint(len(held), sum(held), len(on_disk), sum(on_disk), len(in_log), sum(in_log))
@@ -94,7 +83,7 @@ class Tending:
     def _make_sure_of_marks_and_checkpoint(self) -> None:
         """What a cut leaves must hold the marks, and be read without replaying thousands of commits."""
         with self._hold():
-            newest = newest_of(self._lake, self._table)
+            newest = self._newest()
             if marks_in(newest.history(1)[0].get("userMetadata")) is None:
                 append(newest, contract_schema(self._table).empty_table(), self._lake.note(self._table))
             if newest.version() - max(self._log.hinted_checkpoint(), 0) > 2 * self._limits.every_commits:
@@ -115,7 +104,7 @@ class Tending:
         if any(file.written_s < before_s for file in files if file.is_commit and file.version >= first_unread):
             log.warning("%s: a step has not read on for long, so that no file is deleted", self._table.name)
             return
-        needed = pa.table(newest_of(self._lake, self._table).get_add_actions())["path"].to_pylist()
+        needed = pa.table(self._newest().get_add_actions())["path"].to_pylist()
         needed += removed_since(self._log, files, before_s)
         yield
         for some in _pieces(
