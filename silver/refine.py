@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as f
 
+from bronze.new_frames import Frames
 from bronze.tables import FRAMES
 from lakehouse.arrow import frame_of
 from lakehouse.faults import fault_point
@@ -27,7 +28,6 @@ from silver.symbol_table import PLACE, listed_symbols
 from silver.symbols import Symbols
 from silver.tables import QUARANTINE, SYMBOLS, TRADES
 
-Frames: TypeAlias = "DataFrame | pa.Table"
 _LISTING_CHANNEL = "symbols"
 Batch = SparkBatch | FewBatch
 
