@@ -73,8 +73,10 @@ def upsert(
         the version of the commit; None when another writer was faster, and nothing was done.
 
     Raises:
-        ConstraintError: a row breaks a constraint; nothing was done.
+        ConstraintError: a row breaks a constraint, or the table is append-only; nothing was done.
     """
+    if table.append_only:
+        raise ConstraintError(f"{table.name} is append-only: its rows are never changed", "Nothing was written.")
     read_version = newest.version()  # first: what another thread loads meanwhile makes the commit fail
     schema = pa.schema(newest.schema().to_arrow())
     new = pa.table(padded({n: rows[n] for n in rows.column_names}, rows.num_rows, schema), schema=schema)
@@ -131,13 +133,13 @@ def _touched(folder: Path, newest: DeltaTable, table: Table, keys: pa.Table, sch
 
 def _places(rows: pa.Table, keys: pa.Table, key: Sequence[str]) -> pa.Array:
     """The places of the rows whose key is among those of others, in order; null is the same as null."""
-    numbered = rows.select(list(key)).append_column("at", pa.array(range(rows.num_rows), pa.int64()))
+    numbered = rows.select(list(key)).append_column("place", pa.array(range(rows.num_rows), pa.int64()))
     same = " AND ".join(f'numbered."{name}" IS NOT DISTINCT FROM keys."{name}"' for name in key)
-    query = f"SELECT at FROM numbered WHERE EXISTS (SELECT 1 FROM keys WHERE {same}) ORDER BY at"  # noqa: S608
+    query = f"SELECT place FROM numbered WHERE EXISTS (SELECT 1 FROM keys WHERE {same}) ORDER BY place"  # noqa: S608
     with engine() as connection:
         connection.register("numbered", numbered)
         connection.register("keys", keys.select(list(key)))
-        return connection.sql(query).to_arrow_table()["at"].combine_chunks()
+        return connection.sql(query).to_arrow_table()["place"].combine_chunks()
 
 
 def _apart(rows: pa.Table, at: pa.Array) -> pa.Array:
