@@ -31,6 +31,10 @@ class SchemaMismatchError(CryptolakeError):
     """A frame does not have the columns of the table it is written to."""
 
 
+class OutOfRangeError(CryptolakeError):
+    """A figure on the way to a result is larger than what DuckDB can hold; Spark can tell which."""
+
+
 class TopicRecreatedError(CryptolakeError):
     """A Kafka topic was deleted and made anew under a name that bronze already holds."""
 

@@ -32,6 +32,11 @@ class Reads:
         self._catalog = settings.lake.catalog
         self._local = LocalTables(settings.maintenance.reload_commits)
 
+    @property
+    def in_folders(self) -> bool:
+        """Whether the tables are in folders of this machine, which DuckDB and delta-rs read, not in a catalog."""
+        return not self._catalog
+
     def path(self, table: Table) -> Path:
         """The folder of a local table."""
         return lake_folder(self.settings) / table.name.replace(".", "/")

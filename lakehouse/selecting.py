@@ -14,6 +14,7 @@ from pyspark.sql import DataFrame
 
 from lakehouse.arrow import frame_of
 from lakehouse.conditions import AnyOf, fulfils, where_clause
+from lakehouse.errors import OutOfRangeError
 
 Rows: TypeAlias = "DataFrame | pa.Table | pa.RecordBatchReader | Dataset"
 
@@ -42,6 +43,9 @@ def select(query: str, rows: Rows, any_of: AnyOf = (), **beside: pa.Table) -> pa
 
     Returns:
         what it yields, times in UTC.
+
+    Raises:
+        OutOfRangeError: DuckDB cannot hold a figure on the way.
     """
     if isinstance(rows, DataFrame):
         spark = rows.sparkSession
@@ -56,4 +60,7 @@ def select(query: str, rows: Rows, any_of: AnyOf = (), **beside: pa.Table) -> pa
             connection.register(name, table)
         for name, stands_for in names.items():
             query = query.replace(f"{{{name}}}", stands_for)
-        return connection.sql(query, params=values).to_arrow_table()
+        try:
+            return connection.sql(query, params=values).to_arrow_table()
+        except duckdb.OutOfRangeException as error:
+            raise OutOfRangeError(f"DuckDB: {error}") from error

@@ -9,10 +9,9 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote
 
 import pyarrow as pa
@@ -86,14 +85,14 @@ def upsert(
         keys = pa.concat_tables([keys, delete.select(list(table.key)).cast(keys.schema)])
     if not keys.num_rows:
         return read_version
-    touched = list(_touched(folder, newest, table, keys, schema))
     written = _Written(folder, table, schema, feeds=newest.metadata().configuration.get(_CHANGE_FEED) == "true")
     try:
-        known = _replaced(written, touched, new, table)
+        # File by file, so that one is in memory at a time.
+        known = _replaced(written, _touched(folder, newest, table, keys, schema), new, table)
         fresh = new.filter(pc.invert(known))
         written.add(fresh)
         written.tell(fresh, _NEW)
-        actions = written.actions(read_version, touched, note)
+        actions = written.actions(read_version, note)
         committed = LogFolder(folder).commit(read_version + 1, actions)
     except BaseException:
         written.undo()
@@ -103,7 +102,7 @@ def upsert(
     return read_version + 1 if committed else None
 
 
-def _replaced(written: _Written, touched: Sequence[_Touched], new: pa.Table, table: Table) -> pa.Array:
+def _replaced(written: _Written, touched: Iterable[_Touched], new: pa.Table, table: Table) -> pa.Array:
     """Write the touched files anew, each with what its rows have become; say which of the new rows had been there."""
     known = pa.repeat(False, new.num_rows)
     for file in touched:
@@ -111,6 +110,7 @@ def _replaced(written: _Written, touched: Sequence[_Touched], new: pa.Table, tab
         after = _places(new, before, table.key)
         replaced = new.take(after)
         was = _places(before, replaced, table.key)
+        written.remove(file)
         written.add(pa.concat_tables([file.rows.take(_apart(file.rows, file.at)), replaced]))
         written.tell(before.take(was), _BEFORE)
         written.tell(replaced, _AFTER)
@@ -179,8 +179,22 @@ class _Written:
         self._bounded = bounded(table)
         self._changes: list[pa.Table] = []
         self._adds: list[Action] = []
+        self._removes: list[Action] = []
         self._paths: list[Path] = []
         self._rows = dict.fromkeys((_BEFORE, _AFTER, _NEW, _GONE), 0)
+
+    def remove(self, file: _Touched) -> None:
+        """Take a file out of the table; its bytes stay for who reads an older version."""
+        self._removes.append(
+            {
+                "path": file.path,
+                "partitionValues": {},
+                "size": file.size,
+                "deletionTimestamp": _now_ms(),
+                "dataChange": True,
+                "extendedFileMetadata": True,
+            }
+        )
 
     def add(self, rows: pa.Table) -> None:
         """Write rows as one file, if there are any."""
@@ -195,7 +209,7 @@ class _Written:
                 "path": path.name,
                 "partitionValues": {},
                 "size": size,
-                "modificationTime": time.time_ns() // 1_000_000,
+                "modificationTime": _now_ms(),
                 "dataChange": True,
                 "stats": json.dumps(bounds.as_stats(), separators=(",", ":")),
             }
@@ -207,18 +221,17 @@ class _Written:
         if self._feeds and rows.num_rows:
             self._changes.append(rows.append_column(_CHANGE_TYPE, pa.repeat(change, rows.num_rows)))
 
-    def actions(self, read_version: int, removed: Sequence[_Touched], note: str) -> list[Action]:
+    def actions(self, read_version: int, note: str) -> list[Action]:
         """The commit."""
-        now_ms = time.time_ns() // 1_000_000
         metrics = {
             "numTargetRowsInserted": self._rows[_NEW],
             "numTargetRowsUpdated": self._rows[_AFTER],
             "numTargetRowsDeleted": self._rows[_GONE],
             "numTargetFilesAdded": len(self._adds),
-            "numTargetFilesRemoved": len(removed),
+            "numTargetFilesRemoved": len(self._removes),
         }
         info = {
-            "timestamp": now_ms,
+            "timestamp": _now_ms(),
             "operation": "MERGE",
             "operationParameters": {"predicate": "[]"},
             "readVersion": read_version,
@@ -228,9 +241,8 @@ class _Written:
             "engineInfo": "cryptolake",
             "userMetadata": note,
         }
-        common: dict[str, Any] = {"deletionTimestamp": now_ms, "dataChange": True, "extendedFileMetadata": True}
         found: list[Action] = [{"commitInfo": info}]
-        found += [{"remove": {"path": f.path, "partitionValues": {}, "size": f.size, **common}} for f in removed]
+        found += [{"remove": one} for one in self._removes]
         found += [{"add": one} for one in self._adds]
         if self._changes:
             (self._folder / _CHANGES_FOLDER).mkdir(exist_ok=True)
@@ -251,3 +263,7 @@ class _Written:
         with path.open("rb") as file:
             os.fsync(file.fileno())
         return path
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -15,7 +15,7 @@ VALUES = (
     *("trade_count", "origin"),
 )
 # Divided by a count, this type keeps 24 decimals; rounding those to 16 is the same as rounding once below 1e8 trades.
-_PRICE_SUM = DecimalType(34, 12)
+PRICE_SUM = DecimalType(34, 12)
 # A microsecond of a minute takes 26 bits of a long; these are left for the place among trades of that microsecond.
 _ID_BITS = 37
 _LONG_DIGITS = 19
@@ -123,7 +123,7 @@ def five_minute_bars(bars: DataFrame) -> DataFrame:
         _sum_of_all("volume").try_cast(VOLUME).alias("volume"),
         _sum_of_all("buy_volume").try_cast(VOLUME).alias("buy_volume"),
         _sum_of_all("amount").alias("amount"),
-        _sum_of_all("price_sum", _PRICE_SUM).try_cast(_PRICE_SUM).alias("price_sum"),
+        _sum_of_all("price_sum", PRICE_SUM).try_cast(PRICE_SUM).alias("price_sum"),
         f.sum("trade_count").alias("trade_count"),
         f.max(f.col("origin") == "klines").alias("has_candle"),
     )
@@ -215,7 +215,7 @@ def _minutes(parts: DataFrame) -> DataFrame:
             f.try_sum("buy_volume").try_cast(VOLUME).alias("buy_volume"),
             f.try_sum("amount").alias("amount"),
             f.sum("amounts").alias("amounts"),
-            f.try_sum("price_sum").try_cast(_PRICE_SUM).alias("price_sum"),
+            f.try_sum("price_sum").try_cast(PRICE_SUM).alias("price_sum"),
             f.sum("trade_count").alias("trade_count"),
         )
         .withColumn("amount", f.when(f.col("amounts") == f.col("trade_count"), f.col("amount")))

@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Container, Iterable, Sequence
+from collections.abc import Collection, Container, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import reduce
 from itertools import pairwise
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as f
 
-from lakehouse.arrow import frame_of
-from lakehouse.conditions import Condition, fulfils, in_spans
+from lakehouse.conditions import Condition, in_spans
 from lakehouse.conditions import Spans as Times
 from lakehouse.faults import fault_point
 from lakehouse.lake import Lake, Txn
 from lakehouse.table import Table
-from silver.bars import KEY, VALUES, candle_bars, chosen_bars, five_minute_bars, minute_start, one_minute_bars
+from silver.bars import VALUES
 from silver.closing import FIVE_MINUTES_US, MINUTE_US, BarKey, in_order
-from silver.once import run_once
-from silver.tables import CANDLES, FIVE_MINUTE_BARS, ONE_MINUTE_BARS, SIX_MINUTE_TRENDS, TRADES
-from silver.trends import MINUTES_BEFORE, TREND_VALUES, six_minute_trends
+from silver.figures import bars_of, five_minutes_of, keys_table, trends_of
+from silver.tables import CANDLES, FIVE_MINUTE_BARS, ONE_MINUTE_BARS, SIX_MINUTE_TRENDS
+from silver.trends import MINUTES_BEFORE, TREND_VALUES
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UTC = pa.timestamp("us", tz="UTC")
-_END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 
 Spans = Sequence[tuple[int, int]]  # microseconds, ends excluded
 
@@ -50,8 +45,7 @@ def settle(lake: Lake, keys: Collection[BarKey], txn: Txn | None = None) -> list
         return []
     changed = _settle_bars(lake, keys)
     fault_point("after_bars_commit")
-    with run_once(lake, len(keys)):
-        _settle_trends(lake, keys, txn)
+    _settle_trends(lake, keys, txn)
     fault_point("after_trends_commit")
     return changed
 
@@ -69,20 +63,11 @@ def settle_windows(lake: Lake, windows: Collection[BarKey], txn: Txn | None = No
     """
     if not windows:
         return []
-    with run_once(lake, len(windows)):
-        where = spans({window.minute_us for window in windows}, lake.settings.lake.settle_ranges, FIVE_MINUTES_US)
-        bars = lake.rows_between(ONE_MINUTE_BARS, "minute", _times(where))
-        computed = five_minute_bars(frame_of(lake.spark, bars)).toArrow()
-        changed = _write(lake, FIVE_MINUTE_BARS, computed, frozenset(windows), where, VALUES, txn)
-        fault_point("after_five_minute_bars_commit")
+    where = spans({window.minute_us for window in windows}, lake.settings.lake.settle_ranges, FIVE_MINUTES_US)
+    computed = five_minutes_of(lake, lake.rows_between(ONE_MINUTE_BARS, "minute", _times(where)))
+    changed = _write(lake, FIVE_MINUTE_BARS, computed, frozenset(windows), where, VALUES, txn)
+    fault_point("after_five_minute_bars_commit")
     return changed
-
-
-def keys_table(keys: Iterable[BarKey], time: str) -> pa.Table:
-    """Rows of venue, symbol and the time, under that name."""
-    venues, symbols, starts_us = zip(*keys, strict=True)
-    columns = {"venue": pa.array(venues), "symbol": pa.array(symbols), time: pa.array(starts_us, pa.int64()).cast(_UTC)}
-    return pa.table(columns)
 
 
 def spans(starts_us: Collection[int], limit: int, length_us: int = MINUTE_US) -> Spans:
@@ -111,42 +96,8 @@ def spans(starts_us: Collection[int], limit: int, length_us: int = MINUTE_US) ->
 def _settle_bars(lake: Lake, keys: Collection[BarKey]) -> list[BarKey]:
     where = spans({key.minute_us for key in keys}, lake.settings.lake.settle_ranges)
     candles = lake.rows_between(CANDLES, "minute", _times(where))
-    # Most candles are of the time before we listened: days of them, which no trade has to be compared with. Where there
-    # are none, the files of the trades need not be looked through to know that.
-    since = _first_traded_minute(lake) if candles.num_rows else _EPOCH
-    traded, before = [key for key in keys if key.minute >= since], candles.filter(pc.field("minute") < since)
-    trades, rows = _trades_of(lake, traded) if traded else (None, 0)
-    with run_once(lake, max(rows, len(keys))):
-        parts = []
-        if trades is not None:
-            parts.append(_traded_bars(lake, trades, traded, candles.filter(pc.field("minute") >= since)))
-        if before.num_rows or not parts:
-            parts.append(candle_bars(frame_of(lake.spark, before)))
-        computed = reduce(DataFrame.unionByName, parts).toArrow()
-        return _write(lake, ONE_MINUTE_BARS, computed, frozenset(keys), where, VALUES, None)
-
-
-def _trades_of(lake: Lake, keys: Collection[BarKey]) -> tuple[DataFrame, int]:
-    """The trades of minutes, others of the same time among them, and at least how many there are."""
-    where = in_spans("event_time", _times(spans({key.minute_us for key in keys}, lake.settings.lake.settle_ranges)))
-    few = lake.few_where(TRADES, where)
-    if few is None:
-        return lake.read(TRADES).where(fulfils(where)), lake.settings.lake.arrow_rows
-    return frame_of(lake.spark, few), few.num_rows
-
-
-def _traded_bars(lake: Lake, trades: DataFrame, keys: Collection[BarKey], candles: pa.Table) -> DataFrame:
-    touched = f.broadcast(frame_of(lake.spark, keys_table(keys, "minute")))
-    of_minutes = trades.withColumn("minute", minute_start(f.col("event_time"))).join(touched, [*KEY], "left_semi")
-    bars = one_minute_bars(of_minutes)
-    if not candles.num_rows:
-        return bars
-    return chosen_bars(bars, candle_bars(frame_of(lake.spark, candles).join(touched, [*KEY], "left_semi")))
-
-
-def _first_traded_minute(lake: Lake) -> datetime:
-    first = lake.earliest(TRADES, "event_time")
-    return _END_OF_TIME if first is None else first - (first - _EPOCH) % timedelta(minutes=1)
+    computed = bars_of(lake, keys, in_spans("event_time", _times(where)), candles)
+    return _write(lake, ONE_MINUTE_BARS, computed, frozenset(keys), where, VALUES, None)
 
 
 def _settle_trends(lake: Lake, keys: Collection[BarKey], txn: Txn | None) -> None:
@@ -159,8 +110,7 @@ def _settle_trends(lake: Lake, keys: Collection[BarKey], txn: Txn | None) -> Non
     bars = bars.filter(pc.field("average_price").is_valid())  # there is no trend of candles
     if not bars.num_rows and not lake.rows_between(SIX_MINUTE_TRENDS, "minute", _times(where)).num_rows:
         return  # days of candles before the first trade
-    trends = six_minute_trends(frame_of(lake.spark, bars)).toArrow()
-    _write(lake, SIX_MINUTE_TRENDS, trends, _LookingBack(frozenset(keys)), where, TREND_VALUES, txn)
+    _write(lake, SIX_MINUTE_TRENDS, trends_of(lake, bars), _LookingBack(frozenset(keys)), where, TREND_VALUES, txn)
 
 
 class _LookingBack(Container[BarKey]):

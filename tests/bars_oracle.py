@@ -13,16 +13,11 @@ from typing import Any
 EXACT = Context(prec=200, rounding=ROUND_HALF_UP)
 MINUTE = timedelta(minutes=1)
 T0 = datetime(2024, 8, 9, 0, 0, tzinfo=UTC)
-TRADE_SCHEMA = (
-    "venue string, symbol string, trade_id long, side string, price decimal(24,12), quantity decimal(24,8),"
-    " event_time timestamp, session_id string, sequence long, row int, venue_sequence long, trade_key string"
-)
-BAR_SCHEMA = "venue string, symbol string, minute timestamp, average_price decimal(28,16)"
 
 
 @dataclass(frozen=True)
 class Trade:
-    """One trade, in the order of TRADE_SCHEMA."""
+    """One trade, as far as bars are made of it."""
 
     venue: str
     symbol: str

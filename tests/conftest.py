@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 from simulator_process import SimulatorProcess
+from ways import Way
 
 from cryptolake.broker.local import LocalBroker
 from lakehouse.lake import Lake
@@ -94,11 +95,11 @@ def compiled(spark: SparkSession) -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="module", params=[COMPILED, INTERPRETED], ids=["compiled", "interpreted"])
-def both_ways(spark: SparkSession, request: pytest.FixtureRequest) -> Iterator[None]:
-    """The tests of a module run with compiled plans and once more with interpreted ones."""
-    with plans(spark, request.param):
-        yield
+@pytest.fixture(scope="module", params=[COMPILED, INTERPRETED, None], ids=["compiled", "interpreted", "in memory"])
+def way(spark: SparkSession, request: pytest.FixtureRequest) -> Iterator[Way]:
+    """Every way to make bars and trends."""
+    with plans(spark, request.param or {}):
+        yield Way(spark, in_memory=request.param is None)
 
 
 @pytest.fixture

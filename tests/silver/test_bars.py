@@ -6,39 +6,32 @@ import gzip
 import json
 import os
 import random
-from collections.abc import Iterable
-from dataclasses import astuple
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, localcontext
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
-from bars_oracle import MINUTE, T0, TRADE_SCHEMA, Trade, bars, half_up
+from bars_oracle import MINUTE, T0, Trade, bars, half_up
 from bars_oracle import five_minute_bars as five_minute_bars_of
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
-from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as f
+from ways import Way, rows_of
 
-from silver.bars import KEY, VALUES, candle_bars, chosen_bars, five_minute_bars, one_minute_bars
+from lakehouse.arrow import contract_schema
+from lakehouse.table import Table
+from silver.bars import KEY, VALUES
 from silver.tables import CANDLES, FIVE_MINUTE_BARS, ONE_MINUTE_BARS
 
-pytestmark = pytest.mark.usefixtures("both_ways")
 SEED = int(os.environ.get("CRYPTOLAKE_TEST_SEED") or random.randrange(2**32))  # noqa: S311
 BIG = 2**40  # ids and sequences far enough apart not to share a long
 
 
-def frame(spark: SparkSession, trades: Iterable[Trade]) -> DataFrame:
-    rows = [astuple(trade) for trade in trades]
-    random.Random(SEED).shuffle(rows)  # noqa: S311
-    return spark.createDataFrame(rows, TRADE_SCHEMA)
-
-
-def collected(rows: DataFrame, time: str = "minute") -> dict[tuple[str, str, datetime], dict[str, Any]]:
-    found = [row.asDict() for row in rows.collect()]
-    keyed = {(r["venue"], r["symbol"], r[time].replace(tzinfo=UTC)): {v: r[v] for v in VALUES} for r in found}
+def collected(rows: pa.Table, time: str = "minute") -> dict[tuple[str, str, datetime], dict[str, Any]]:
+    found = rows.to_pylist()
+    keyed = {(r["venue"], r["symbol"], r[time].astimezone(UTC)): {v: r[v] for v in VALUES} for r in found}
     assert len(keyed) == len(found), "a key came twice"
     return keyed
 
@@ -57,6 +50,23 @@ def trade(price: str, *, quantity: str = "1", us: int = 0, **over: Any) -> Trade
         "row": 0,
     }
     return Trade(**(values | over))
+
+
+def candle(**over: Any) -> dict[str, Any]:
+    values = {
+        **{"venue": "binance", "symbol": "BTC-USDT", "minute": T0, "trade_count": 3, "row": 0},
+        **dict.fromkeys(("open", "high", "low", "close", "volume", "amount"), Decimal(1)),
+        **{"buy_volume": Decimal(0)},
+    }
+    return values | over
+
+
+def columns(made: pa.Table) -> list[tuple[str, pa.DataType]]:
+    return [(field.name, field.type) for field in made.schema]
+
+
+def columns_of(table: Table) -> list[tuple[str, pa.DataType]]:
+    return columns(contract_schema(table).empty_table().drop_columns(["revised_at"]))
 
 
 @st.composite
@@ -97,25 +107,20 @@ def _trades(draw: st.DrawFn) -> list[Trade]:
     suppress_health_check=list(HealthCheck),
 )
 @given(batches=st.lists(_trades(), min_size=6, max_size=6))
-def test_bars_equal_the_decimal_oracle_to_the_last_digit(spark: SparkSession, batches: list[list[Trade]]) -> None:
+def test_bars_equal_the_decimal_oracle_to_the_last_digit(way: Way, batches: list[list[Trade]]) -> None:
     print(f"CRYPTOLAKE_TEST_SEED={SEED}")
     trades = [Trade(**(vars(t) | {"venue": f"v{i}"})) for i, batch in enumerate(batches) for t in batch]
-    assert collected(one_minute_bars(frame(spark, trades))) == bars(trades)
+    assert collected(way.minutes(trades)) == bars(trades)
 
 
-def test_the_frame_has_the_columns_of_the_table(spark: SparkSession) -> None:
-    trades = frame(spark, [trade("1")])
-    candles = spark.createDataFrame([], CANDLES.schema)
-    for made in (
-        one_minute_bars(trades),
-        candle_bars(candles),
-        chosen_bars(one_minute_bars(trades), candle_bars(candles)),
-    ):
-        assert ONE_MINUTE_BARS.differences(made) == ["revised_at is missing"]
+def test_the_frame_has_the_columns_of_the_table(way: Way) -> None:
+    bars, candles = way.minutes([trade("1")]), way.candles(rows_of(CANDLES, [candle()]))
+    for made in (bars, candles, way.chosen(bars, candles)):
+        assert columns(made) == columns_of(ONE_MINUTE_BARS)
 
 
 def test_open_and_close_follow_time_then_id_as_a_number_else_the_venues_order_else_the_place(
-    spark: SparkSession,
+    way: Way,
 ) -> None:
     by_id = [
         trade("10", us=5, trade_id=9),
@@ -139,28 +144,27 @@ def test_open_and_close_follow_time_then_id_as_a_number_else_the_venues_order_el
         trade("33", symbol="SOL-USDT", venue_sequence=10, trade_key="c", session_id="a", row=1),
         trade("34", symbol="SOL-USDT", venue_sequence=10, trade_key="b", session_id="a", row=2),
     ]
-    found = {key[1]: bar for key, bar in collected(one_minute_bars(frame(spark, by_id + by_place + by_order))).items()}
+    found = {key[1]: bar for key, bar in collected(way.minutes(by_id + by_place + by_order)).items()}
     assert (found["BTC-USDT"]["open"], found["BTC-USDT"]["close"]) == (15, 13)
     assert (found["ETH-USDT"]["open"], found["ETH-USDT"]["close"]) == (22, 23)
     assert (found["SOL-USDT"]["open"], found["SOL-USDT"]["close"]) == (31, 33)
 
 
-def test_a_minute_has_both_its_edges_and_none_of_the_next(spark: SparkSession) -> None:
+def test_a_minute_has_both_its_edges_and_none_of_the_next(way: Way) -> None:
     trades = [trade("1", us=-1), trade("2", us=0), trade("3", us=59_999_999), trade("4", us=60_000_000)]
-    found = collected(one_minute_bars(frame(spark, trades)))
+    found = collected(way.minutes(trades))
     assert [(bar["open"], bar["close"]) for _, bar in sorted(found.items())] == [(1, 1), (2, 3), (4, 4)]
 
 
-def test_averages_round_ties_up(spark: SparkSession) -> None:
+def test_averages_round_ties_up(way: Way) -> None:
     # 1e-12 / 32 = 312.5e-16
     trades = [trade("0.000000000002", row=0)] + [trade("0.000000000001", row=i, us=i) for i in range(1, 32)]
-    found = one_minute_bars(frame(spark, trades)).first()
-    assert found is not None
-    assert found.average_price == Decimal("0.0000000000010313")  # 33 / 32 = 1.03125
-    assert found.price_sum == Decimal("0.000000000033")
+    found = way.minutes(trades).to_pylist()[0]
+    assert found["average_price"] == Decimal("0.0000000000010313")  # 33 / 32 = 1.03125
+    assert found["price_sum"] == Decimal("0.000000000033")
 
 
-def test_vwap_is_rounded_to_24_and_then_to_16_decimals(spark: SparkSession) -> None:
+def test_vwap_is_rounded_to_24_and_then_to_16_decimals(way: Way) -> None:
     # amount / volume lies a little below the half of the 16th decimal, and 24 decimals do not show it
     volume = 10**12 + 1
     amount = (pow(20_000, -1, volume) * (volume - 1)) % volume
@@ -168,32 +172,23 @@ def test_vwap_is_rounded_to_24_and_then_to_16_decimals(spark: SparkSession) -> N
     exact = Fraction(amount, 10**20) / Fraction(volume, 10**8)
     once, twice = half_up(exact, 16), half_up(Fraction(half_up(exact, 24)), 16)
     assert once != twice
-    row = dict.fromkeys(CANDLES.columns) | {
-        **{"venue": "binance", "symbol": "BTC-USDT", "minute": T0, "trade_count": 3, "row": 0},
-        **dict.fromkeys(("open", "high", "low", "close"), Decimal(1)),
-        **{"volume": Decimal(volume).scaleb(-8), "buy_volume": Decimal(0), "amount": Decimal(amount).scaleb(-20)},
-    }
-    candles = spark.createDataFrame([tuple(row[c] for c in CANDLES.columns)], CANDLES.schema)
-    found = candle_bars(candles).first()
-    assert found is not None
-    assert found.vwap == twice
-    assert (found.average_price, found.price_sum, found.origin) == (None, None, "klines")
+    one = candle(volume=Decimal(volume).scaleb(-8), amount=Decimal(amount).scaleb(-20))
+    (found,) = way.candles(rows_of(CANDLES, [one])).to_pylist()
+    assert found["vwap"] == twice
+    assert (found["average_price"], found["price_sum"], found["origin"]) == (None, None, "klines")
 
 
-def test_a_candle_without_trades_is_no_bar(spark: SparkSession) -> None:
-    row = dict.fromkeys(CANDLES.columns) | {"venue": "binance", "symbol": "A", "minute": T0, "trade_count": 0}
-    candles = spark.createDataFrame([tuple(row[c] for c in CANDLES.columns)], CANDLES.schema)
-    assert candle_bars(candles).count() == 0
+def test_a_candle_without_trades_is_no_bar(way: Way) -> None:
+    assert way.candles(rows_of(CANDLES, [candle(trade_count=0)])).num_rows == 0
 
 
-def test_a_sum_that_does_not_fit_is_null_and_ends_nothing(spark: SparkSession) -> None:
+def test_a_sum_that_does_not_fit_is_null_and_ends_nothing(way: Way) -> None:
     most = "999999999999.999999999999"
     trades = [trade(most, quantity="9999999999999999.99999999", row=i) for i in range(2)]
-    found = one_minute_bars(frame(spark, trades)).first()
-    assert found is not None
-    assert (found.amount, found.vwap) == (None, None)
-    assert found.average_price == Decimal("999999999999.9999999999990000")
-    assert found.volume == Decimal("19999999999999999.99999998")
+    found = way.minutes(trades).to_pylist()[0]
+    assert (found["amount"], found["vwap"]) == (None, None)
+    assert found["average_price"] == Decimal("999999999999.9999999999990000")
+    assert found["volume"] == Decimal("19999999999999999.99999998")
 
 
 def drawn_bars(draw: random.Random) -> dict[tuple[str, str, datetime], dict[str, Any]]:
@@ -218,26 +213,23 @@ def drawn_bars(draw: random.Random) -> dict[tuple[str, str, datetime], dict[str,
     return found
 
 
-def one_minute_frame(spark: SparkSession, bars: dict[tuple[str, str, datetime], dict[str, Any]]) -> DataFrame:
-    rows = [{**dict(zip(KEY, key, strict=True)), **bar, "revised_at": None} for key, bar in bars.items()]
-    random.Random(SEED).shuffle(rows)  # noqa: S311
-    made = [tuple(row[name] for name in ONE_MINUTE_BARS.columns) for row in rows]
-    return spark.createDataFrame(made, ONE_MINUTE_BARS.schema)
+def stored(bars: dict[tuple[str, str, datetime], dict[str, Any]]) -> pa.Table:
+    return rows_of(ONE_MINUTE_BARS, ({**dict(zip(KEY, key, strict=True)), **bar} for key, bar in bars.items()))
 
 
-def test_five_minute_bars_equal_the_decimal_oracle_to_the_last_digit(spark: SparkSession) -> None:
+def test_five_minute_bars_equal_the_decimal_oracle_to_the_last_digit(way: Way) -> None:
     print(f"CRYPTOLAKE_TEST_SEED={SEED}")
     with localcontext() as context:
         context.prec = 200
         rows = drawn_bars(random.Random(SEED))  # noqa: S311
         wanted = five_minute_bars_of(rows)
-    made = five_minute_bars(one_minute_frame(spark, rows))
-    assert FIVE_MINUTE_BARS.differences(made) == ["revised_at is missing"]
+    made = way.fives(stored(rows))
+    assert columns(made) == columns_of(FIVE_MINUTE_BARS)
     assert collected(made, "window_start") == wanted
     assert {bar["origin"] for bar in wanted.values()} == {"klines", "trades"}
 
 
-def test_five_minutes_whose_sum_does_not_fit_or_is_not_known_have_none(spark: SparkSession) -> None:
+def test_five_minutes_whose_sum_does_not_fit_or_is_not_known_have_none(way: Way) -> None:
     sums = ("volume", "buy_volume", "amount", "price_sum", "average_price")
     most = {
         **dict.fromkeys(("open", "high", "low", "close"), Decimal(1)),
@@ -248,14 +240,14 @@ def test_five_minutes_whose_sum_does_not_fit_or_is_not_known_have_none(spark: Sp
     rows = {("v", symbol, T0): most for symbol in ("MOST", "LACKING")}
     rows["v", "MOST", T0 + 4 * MINUTE] = most
     rows["v", "LACKING", T0 + 4 * MINUTE] = {**most, **dict.fromkeys(sums)}
-    made = collected(five_minute_bars(one_minute_frame(spark, rows)), "window_start")
+    made = collected(way.fives(stored(rows)), "window_start")
     found = {key[1]: bar for key, bar in made.items()}
     assert [found["MOST"][name] for name in sums] == [None, None, None, None, Decimal("99999999999.9999999")]
     assert [found["LACKING"][name] for name in sums] == [None] * 5
     assert [(bar["vwap"], bar["trade_count"]) for bar in found.values()] == [(None, 2 * 10**7)] * 2
 
 
-def test_the_recorded_trades_give_the_recorded_bars(spark: SparkSession, recorded_data: Path) -> None:
+def test_the_recorded_trades_give_the_recorded_bars(way: Way, recorded_data: Path) -> None:
     with gzip.open(recorded_data / "binance_xrpeth_aggtrades.jsonl.gz", "rt") as lines:
         recorded = [json.loads(line) for line in lines]
     trades = [
@@ -269,7 +261,7 @@ def test_the_recorded_trades_give_the_recorded_bars(spark: SparkSession, recorde
         for t in recorded
     ]
     assert len(trades) == 12_477
-    found = collected(one_minute_bars(frame(spark, trades)))
+    found = collected(way.minutes(trades))
     with gzip.open(recorded_data / "binance_xrpeth_1m.csv.gz", "rt") as lines:
         rows = [line.strip().split(",") for line in lines][1:]
     fields = ("open", "high", "low", "close", "volume")
@@ -283,12 +275,10 @@ def test_the_recorded_trades_give_the_recorded_bars(spark: SparkSession, recorde
     ("heard", "counted", "origin"), [(3, 4, "klines"), (4, 4, "trades"), (5, 4, "trades"), (0, 4, "klines")]
 )
 def test_a_minute_is_of_its_trades_unless_the_candle_counts_more(
-    spark: SparkSession, heard: int, counted: int, origin: str
+    way: Way, heard: int, counted: int, origin: str
 ) -> None:
-    from_trades = one_minute_bars(frame(spark, [trade("1", row=i) for i in range(max(heard, 1))]))
-    from_candles = one_minute_bars(frame(spark, [trade("2", row=i) for i in range(counted)])).withColumn(
-        "origin", f.lit("klines")
-    )
-    found = chosen_bars(from_trades if heard else from_trades.limit(0), from_candles).collect()
-    assert [(bar.origin, bar.trade_count) for bar in found] == [(origin, heard if origin == "trades" else counted)]
-    assert list(found[0].asDict()) == [*KEY, *VALUES]
+    from_trades = way.minutes([trade("1", row=i) for i in range(max(heard, 1))]).slice(0, min(heard, 1))
+    from_candles = way.candles(rows_of(CANDLES, [candle(trade_count=counted)]))
+    (found,) = way.chosen(from_trades, from_candles).to_pylist()
+    assert (found["origin"], found["trade_count"]) == (origin, heard if origin == "trades" else counted)
+    assert list(found) == [*KEY, *VALUES]

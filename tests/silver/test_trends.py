@@ -10,25 +10,27 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
-from bars_oracle import BAR_SCHEMA, MINUTE, T0, half_up, trends
+from bars_oracle import MINUTE, T0, half_up, trends
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
-from pyspark.sql import SparkSession
+from ways import Way, rows_of
 
-from silver.tables import SIX_MINUTE_TRENDS
-from silver.trends import TREND_VALUES, six_minute_trends
+from lakehouse.arrow import contract_schema
+from silver.bars import KEY
+from silver.tables import ONE_MINUTE_BARS, SIX_MINUTE_TRENDS
+from silver.trends import TREND_VALUES
 
-pytestmark = pytest.mark.usefixtures("both_ways")
 SEED = int(os.environ.get("CRYPTOLAKE_TEST_SEED") or random.randrange(2**32))  # noqa: S311
 Averages = dict[tuple[str, str, datetime], Decimal]
 
 
-def trends_of(spark: SparkSession, averages: dict[tuple[str, str, datetime], Decimal | None]) -> dict[Any, Any]:
-    bars = spark.createDataFrame([(*key, average) for key, average in averages.items()], BAR_SCHEMA)
-    made = six_minute_trends(bars)
-    assert SIX_MINUTE_TRENDS.differences(made) == ["revised_at is missing"]
-    found = [row.asDict() for row in made.collect()]
-    return {(r["venue"], r["symbol"], r["minute"].replace(tzinfo=UTC)): {v: r[v] for v in TREND_VALUES} for r in found}
+def trends_of(way: Way, averages: dict[tuple[str, str, datetime], Decimal | None]) -> dict[Any, Any]:
+    bars = ({**dict(zip(KEY, key, strict=True)), "average_price": average} for key, average in averages.items())
+    made = way.trends(rows_of(ONE_MINUTE_BARS, bars))
+    wanted = contract_schema(SIX_MINUTE_TRENDS).empty_table().drop_columns(["revised_at"]).schema
+    assert [(field.name, field.type) for field in made.schema] == [(field.name, field.type) for field in wanted]
+    found = made.to_pylist()
+    return {(r["venue"], r["symbol"], r["minute"].astimezone(UTC)): {v: r[v] for v in TREND_VALUES} for r in found}
 
 
 def series(*averages: str | Decimal | None, symbol: str = "BTC-USDT") -> dict[Any, Any]:
@@ -52,17 +54,15 @@ def _averages(draw: st.DrawFn) -> list[tuple[int, Decimal]]:
     max_examples=4, deadline=None, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck)
 )
 @given(symbols=st.lists(_averages(), min_size=30, max_size=30))
-def test_trends_equal_the_decimal_oracle_to_the_last_digit(
-    spark: SparkSession, symbols: list[list[tuple[int, Decimal]]]
-) -> None:
+def test_trends_equal_the_decimal_oracle_to_the_last_digit(way: Way, symbols: list[list[tuple[int, Decimal]]]) -> None:
     print(f"CRYPTOLAKE_TEST_SEED={SEED}")
     averages = {
         ("venue", f"S{i}", T0 + minute * MINUTE): price for i, many in enumerate(symbols) for minute, price in many
     }
-    assert trends_of(spark, dict(averages)) == trends(averages)
+    assert trends_of(way, dict(averages)) == trends(averages)
 
 
-def test_a_change_just_below_a_tie_is_not_rounded_up(spark: SparkSession) -> None:
+def test_a_change_just_below_a_tie_is_not_rounded_up(way: Way) -> None:
     # 100 x (this / first - 1) = k.00000000499..., with more nines than a division of Spark keeps; and its mirror image.
     first = 677_201_234_567_890_123_457  # in units of 1e-16; odd and no multiple of 5
     missing = 1
@@ -72,26 +72,26 @@ def test_a_change_just_below_a_tie_is_not_rounded_up(spark: SparkSession) -> Non
     assert half_up(exact, 8) != half_up(Fraction(half_up(exact, 21)), 8)
     up = series(Decimal(first).scaleb(-16), Decimal(first + difference).scaleb(-16), symbol="UP")
     down = series(Decimal(first).scaleb(-16), Decimal(first - difference).scaleb(-16), symbol="DOWN")
-    found = trends_of(spark, up | down)
+    found = trends_of(way, up | down)
     assert found == trends(up | down)
     assert found["binance", "UP", T0 + MINUTE]["change_pct"] == half_up(exact, 8)
     assert found["binance", "DOWN", T0 + MINUTE]["change_pct"] == -half_up(exact, 8)
 
 
-def test_an_exact_tie_goes_away_from_zero(spark: SparkSession) -> None:
+def test_an_exact_tie_goes_away_from_zero(way: Way) -> None:
     averages = series("100", "100.000000005", symbol="UP") | series("100", "99.999999995", symbol="DOWN")
-    found = trends_of(spark, averages)
+    found = trends_of(way, averages)
     assert found["binance", "UP", T0 + MINUTE]["change_pct"] == Decimal("0.00000001")
     assert found["binance", "DOWN", T0 + MINUTE]["change_pct"] == Decimal("-0.00000001")
 
 
-def test_the_trend_is_the_sign_of_the_stored_change(spark: SparkSession) -> None:
-    found = trends_of(spark, series("100", "100.0000000049999999", "100.000000005", "99"))
+def test_the_trend_is_the_sign_of_the_stored_change(way: Way) -> None:
+    found = trends_of(way, series("100", "100.0000000049999999", "100.000000005", "99"))
     assert [row["trend"] for _, row in sorted(found.items())] == ["flat", "flat", "up", "down"]
 
 
-def test_the_window_is_six_minutes_and_counts_only_those_present(spark: SparkSession) -> None:
-    found = trends_of(spark, series("10", None, "20", "30", None, None, "60", None, "81"))
+def test_the_window_is_six_minutes_and_counts_only_those_present(way: Way) -> None:
+    found = trends_of(way, series("10", None, "20", "30", None, None, "60", None, "81"))
     rows = [(key[2], *row.values()) for key, row in sorted(found.items())]
     assert rows == [
         (T0, Decimal(10), 1, Decimal(0), "flat"),
@@ -103,7 +103,7 @@ def test_the_window_is_six_minutes_and_counts_only_those_present(spark: SparkSes
 
 
 @pytest.mark.parametrize(("last", "trend"), [("999999999999", "up"), ("0.0000000000010000", "flat")])
-def test_a_change_that_does_not_fit_is_null_and_ends_nothing(spark: SparkSession, last: str, trend: str) -> None:
-    found = trends_of(spark, series("0.000000000001", last))[("binance", "BTC-USDT", T0 + MINUTE)]
+def test_a_change_that_does_not_fit_is_null_and_ends_nothing(way: Way, last: str, trend: str) -> None:
+    found = trends_of(way, series("0.000000000001", last))[("binance", "BTC-USDT", T0 + MINUTE)]
     assert found["trend"] == trend
     assert found["change_pct"] == (None if trend == "up" else 0)
