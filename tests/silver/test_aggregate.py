@@ -65,8 +65,8 @@ class World:
     def batch(self, *trades: oracle.Trade) -> list[BarKey]:
         return self.aggregate.run(*self.append(trades))
 
-    def candles(self, *rows: tuple[int, str, int]) -> list[BarKey]:
-        """Candles as (minute, price, trade_count) of A-USDT."""
+    def candles(self, *rows: tuple[int, str, int] | tuple[int, str, int, str]) -> list[BarKey]:
+        """Candles as (minute, price, trade_count, amount where it is not that of 3 units) of A-USDT."""
         frame = self.lake.spark.createDataFrame([_candle(*row) for row in rows], CANDLES.schema)
         self.lake.append(CANDLES, frame)
         return self.aggregate.run_candles(frame, self.lake.version(CANDLES))
@@ -133,6 +133,12 @@ def new_world(empty: Path, spark: SparkSession, tmp_path: Path) -> Callable[[str
     return make
 
 
+@pytest.fixture(params=[True, False], ids=["in folders", "as in a catalog"])
+def either_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures are made past Spark, and once more by it."""
+    monkeypatch.setattr(Lake, "in_folders", request.param)
+
+
 @pytest.fixture
 def world(new_world: Callable[[str], World]) -> World:
     return new_world("home")
@@ -152,10 +158,10 @@ def _row(trade: oracle.Trade) -> tuple[Any, ...]:
     return tuple(row[column] for column in TRADES.columns)
 
 
-def _candle(minute: int, price: str, trade_count: int) -> tuple[Any, ...]:
+def _candle(minute: int, price: str, trade_count: int, amount: str | None = None) -> tuple[Any, ...]:
     row = dict.fromkeys(CANDLES.columns) | dict.fromkeys(("open", "high", "low", "close"), Decimal(price))
     row |= {"venue": "binance", "symbol": "A-USDT", "minute": T0 + minute * MINUTE, "trade_count": trade_count}
-    row |= {"volume": Decimal(3), "buy_volume": Decimal(1), "amount": Decimal(3) * Decimal(price)}
+    row |= {"volume": Decimal(3), "buy_volume": Decimal(1), "amount": Decimal(amount or 3 * Decimal(price))}
     return tuple(row[column] for column in CANDLES.columns)
 
 
@@ -325,6 +331,7 @@ def _ask(world: World) -> None:
     world.candles((0, "50", 4), (1, "51", 4), (2, "52", 4))
 
 
+@pytest.mark.usefixtures("either_way")
 def test_trades_and_candles_give_the_same_tables_whichever_comes_first(
     world: World, new_world: Callable[[str], World]
 ) -> None:
@@ -379,6 +386,13 @@ def test_windows_of_candles_are_written_with_them_once_they_are_over(world: Worl
     world.candles(*((minute, "51", 1) for minute in range(12, 20)))
     assert world.windows() == oracle.five_minute_bars(world.bars())
     assert all(row["revised_at"] is None for row in world.rows().values())
+
+
+def test_a_sum_that_no_engine_holds_is_null_and_ends_nothing(world: World) -> None:
+    most = "999999999999999999"
+    world.candles((0, "50", 4, most), (4, "50", 4, most))
+    (window,) = world.windows().values()
+    assert (window["volume"], window["amount"], window["vwap"]) == (6, None, None)
 
 
 def test_settling_what_is_settled_writes_nothing(world: World) -> None:
