@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import bars_oracle as oracle
+import pyarrow as pa
 import pytest
 from bars_oracle import MINUTE, T0
 from crash_points import ALL_CRASHES, SEED, drawn_points
 from deltalake import DeltaTable
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
+from ways import rows_of
 
 from lakehouse.home import lake_folder
 from lakehouse.lake import Lake
@@ -52,24 +54,24 @@ class World:
         self.aggregate = self.started()
         return self.aggregate.drain()
 
-    def append(self, trades: Iterable[oracle.Trade]) -> tuple[DataFrame, int]:
+    def append(self, trades: Iterable[oracle.Trade]) -> tuple[pa.Table, int]:
         """Write those trades that are new, as refine does; return all of them and the version."""
         trades = list(trades)
         by_key = {(t.venue, t.symbol, t.trade_id or 0): t for t in trades}
         new = {key: t for key, t in by_key.items() if key not in self.trades}
         self.trades |= new
         if new:
-            self.lake.append(TRADES, self._frame(list(new.values())))
-        return self._frame(trades), self.lake.version(TRADES)
+            self.lake.append_rows(TRADES, rows_of(TRADES, map(_row, new.values())))
+        return rows_of(TRADES, map(_row, trades)), self.lake.version(TRADES)
 
     def batch(self, *trades: oracle.Trade) -> list[BarKey]:
         return self.aggregate.run(*self.append(trades))
 
     def candles(self, *rows: tuple[int, str, int] | tuple[int, str, int, str]) -> list[BarKey]:
         """Candles as (minute, price, trade_count, amount where it is not that of 3 units) of A-USDT."""
-        frame = self.lake.spark.createDataFrame([_candle(*row) for row in rows], CANDLES.schema)
-        self.lake.append(CANDLES, frame)
-        return self.aggregate.run_candles(frame, self.lake.version(CANDLES))
+        candles = rows_of(CANDLES, (_candle(*row) for row in rows))
+        self.lake.append_rows(CANDLES, candles)
+        return self.aggregate.run_candles(candles, self.lake.version(CANDLES))
 
     def bars(self) -> dict[Key, dict[str, Any]]:
         return self._rows(ONE_MINUTE_BARS, VALUES)
@@ -100,9 +102,6 @@ class World:
         assert self.bars() == bars
         assert self.windows() == oracle.five_minute_bars(bars)
         assert self.trends() == oracle.trends({key: bar["average_price"] for key, bar in bars.items()})
-
-    def _frame(self, trades: list[oracle.Trade]) -> DataFrame:
-        return self.lake.spark.createDataFrame([_row(trade) for trade in trades], TRADES.schema)
 
     def _rows(self, table: Any, values: tuple[str, ...]) -> dict[Key, dict[str, Any]]:
         rows = self._read(table)
@@ -151,18 +150,16 @@ def trade(
     return oracle.Trade(venue, symbol, trade_id, "buy", Decimal(price), Decimal(2), time, "s", trade_id, 0)
 
 
-def _row(trade: oracle.Trade) -> tuple[Any, ...]:
-    row = dict.fromkeys(TRADES.columns) | vars(trade)
-    row |= {"trade_key": str(trade.trade_id), "received_at": trade.event_time, "topic": f"{trade.venue}.trade"}
-    row |= {"partition": 0}
-    return tuple(row[column] for column in TRADES.columns)
+def _row(trade: oracle.Trade) -> dict[str, Any]:
+    heard = {"received_at": trade.event_time, "topic": f"{trade.venue}.trade", "partition": 0}
+    return vars(trade) | heard | {"trade_key": str(trade.trade_id)}
 
 
-def _candle(minute: int, price: str, trade_count: int, amount: str | None = None) -> tuple[Any, ...]:
-    row = dict.fromkeys(CANDLES.columns) | dict.fromkeys(("open", "high", "low", "close"), Decimal(price))
+def _candle(minute: int, price: str, trade_count: int, amount: str | None = None) -> dict[str, Any]:
+    row: dict[str, Any] = dict.fromkeys(("open", "high", "low", "close"), Decimal(price))
     row |= {"venue": "binance", "symbol": "A-USDT", "minute": T0 + minute * MINUTE, "trade_count": trade_count}
     row |= {"volume": Decimal(3), "buy_volume": Decimal(1), "amount": Decimal(amount or 3 * Decimal(price))}
-    return tuple(row[column] for column in CANDLES.columns)
+    return row
 
 
 def keys(symbol: str, *minutes: int) -> list[BarKey]:
@@ -362,6 +359,7 @@ def test_a_trend_goes_when_a_candle_takes_its_only_bar(world: World) -> None:
     assert world.trends() == {}
 
 
+@pytest.mark.usefixtures("either_way")
 def test_any_order_of_trades_ends_with_the_same_tables(world: World) -> None:
     print(f"CRYPTOLAKE_TEST_SEED={SEED}")
     rng = random.Random(SEED)  # noqa: S311
