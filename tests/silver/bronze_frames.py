@@ -11,8 +11,9 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 
 from bronze.tables import FRAMES
-from lakehouse.arrow import frame_of
+from lakehouse.arrow import contract_schema
 from lakehouse.lake import Lake
+from lakehouse.table import Table
 from silver.refine import Refine, Refined
 from silver.rows import Frame
 from silver.tables import QUARANTINE, TRADES
@@ -46,7 +47,7 @@ class Bronze:
         self.held: list[tuple[int, Frame]] = []
 
     def land(self, frames: Sequence[Frame]) -> int:
-        rows = []
+        rows: list[tuple[Any, ...]] = []
         for frame in frames:
             offset = next(self._offsets)
             self.held.append((offset, frame))
@@ -54,27 +55,46 @@ class Bronze:
             place = ("T0", f"{frame.venue}.{frame.channel}", 0, offset)
             headers = (frame.venue, frame.channel, frame.key, frame.session_id, frame.sequence, received, frame.origin)
             rows.append((*place, *headers, frame.payload, LANDED_AT, LANDED_AT))
-        version = self.lake.append(FRAMES, self.lake.spark.createDataFrame(rows, FRAMES.schema).coalesce(1))
+        schema = contract_schema(FRAMES)
+        columns = zip(*rows, strict=True) if rows else ((),) * len(schema)
+        arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
+        version = self.lake.append_rows(FRAMES, pa.table(arrays, names=schema.names))
         assert version is not None
         return version
 
     def carry(self, frames: Sequence[Frame]) -> Refined:
         version = self.land(frames)
-        return self.refine.run(self.lake.read_changes(FRAMES, version - 1, version), version)
+        few = self.lake.few_changes(FRAMES, version - 1, version)
+        return self.refine.run(self.lake.read_changes(FRAMES, version - 1, version) if few is None else few, version)
 
     def versions(self) -> list[int]:
         return [self.lake.version(table) for table in WRITTEN]
 
-    def rows(self, frame: DataFrame | pa.Table | None, *columns: str) -> list[tuple[Any, ...]]:
-        assert frame is not None
-        rows = frame_of(self.lake.spark, frame) if isinstance(frame, pa.Table) else frame
-        return sorted(tuple(row) for row in rows.select(*columns).collect())
+    def rows(self, held: Table | DataFrame | pa.Table | None, *columns: str) -> list[tuple[Any, ...]]:
+        """Some columns of a table, or of rows, in order; times without their zone, which is UTC."""
+        assert held is not None
+        if isinstance(held, Table):
+            held = self.lake.rows_where(held, ())
+        elif isinstance(held, DataFrame):
+            held = held.toArrow()
+        found = zip(*(map(_without_zone, held[name].to_pylist()) for name in columns), strict=True)
+        return sorted(found)
+
+    def found(self, table: Table, **values: Any) -> list[dict[str, Any]]:
+        """The rows of a table that have these values."""
+        wanted = [[(name, "=", value) for name, value in values.items()]] if values else ()
+        rows: list[dict[str, Any]] = self.lake.rows_where(table, wanted).to_pylist()
+        return rows
 
     def trades(self, *columns: str) -> list[tuple[Any, ...]]:
-        return self.rows(self.lake.read(TRADES), *columns)
+        return self.rows(TRADES, *columns)
 
     def quarantined(self) -> dict[tuple[int, int], set[str]]:
-        rows = self.lake.read(QUARANTINE).select("offset", "row", "reasons").collect()
-        found = {(row["offset"], row["row"]): set(row["reasons"]) for row in rows}
+        rows = self.rows(QUARANTINE, "offset", "row", "reasons")
+        found = {(offset, row): set(reasons) for offset, row, reasons in rows}
         assert len(found) == len(rows)
         return found
+
+
+def _without_zone(value: Any) -> Any:
+    return value.replace(tzinfo=None) if isinstance(value, datetime) else value

@@ -328,7 +328,6 @@ def _ask(world: World) -> None:
     world.candles((0, "50", 4), (1, "51", 4), (2, "52", 4))
 
 
-@pytest.mark.usefixtures("either_way")
 def test_trades_and_candles_give_the_same_tables_whichever_comes_first(
     world: World, new_world: Callable[[str], World]
 ) -> None:
@@ -348,6 +347,16 @@ def test_trades_and_candles_give_the_same_tables_whichever_comes_first(
     other.aggregate.on_timer(0, backlog=False)
     assert world.windows() == oracle.five_minute_bars(world.bars()) == other.windows()
     assert other.restart() == 0  # the mark on candles has been carried along
+
+
+def test_of_trades_and_candles_spark_makes_the_same_tables(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Lake, "in_folders", False)
+    _candles_first(world)
+    by_spark = world.bars(), world.trends()
+    monkeypatch.undo()
+    assert {bar["origin"] for bar in by_spark[0].values()} == {"klines", "trades"}
+    assert settle(world.lake, keys("A", 0, 1, 2, 3, 4)) == []
+    assert (world.bars(), world.trends()) == by_spark
 
 
 def test_a_trend_goes_when_a_candle_takes_its_only_bar(world: World) -> None:

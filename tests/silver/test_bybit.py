@@ -6,7 +6,6 @@ import gzip
 import json
 from collections import Counter
 from dataclasses import replace
-from datetime import UTC
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -173,10 +172,7 @@ def test_the_recorded_trades_are_in_silver_to_the_last_digit_and_a_replay_change
                 "sequence": frame.sequence, "origin": "stream", "topic_id": "T0", "topic": f"{frame.venue}.trade",
                 "partition": 0, "offset": number, "row": row, "rescued": None,
             }  # fmt: skip
-    stored = {}
-    for row in bronze.lake.read(TRADES).collect():
-        values = row.asDict() | {name: row[name].replace(tzinfo=UTC) for name in ("event_time", "received_at")}
-        stored[row["venue"], row["trade_key"]] = values
+    stored = {(row["venue"], row["trade_key"]): row for row in bronze.found(TRADES)}
     assert Counter(venue for venue, _ in stored) == {"bybit-linear": 327, "bybit-spot": 20}
     # Trades against the retail book say so.
     for key, row in stored.items():
@@ -218,7 +214,7 @@ def test_two_symbols_may_fall_silent_at_the_same_moment(bronze: Bronze) -> None:
     marker = {"kind": "disconnect", "from_time_us": MS * 1000, "to_time_us": MS * 1000 + 1, "reason": "cut"}
     markers = [framed(marker | {"symbol": symbol}, channel="gap") for symbol in ("BTCUSDT", "ETHUSDT")]
     assert bronze.carry([*markers, markers[0]]).counts["gaps"] == 2
-    assert bronze.rows(bronze.lake.read(GAPS), "venue", "symbol") == [
+    assert bronze.rows(GAPS, "venue", "symbol") == [
         ("bybit-linear", "BTC-USDT"), ("bybit-linear", "ETH-USDT"),
     ]  # fmt: skip
 

@@ -33,7 +33,7 @@ def numbered(chance: random.Random) -> list[Frame]:
 
 def rows(lake: Lake, table: Table) -> list[str]:
     names = [name for name in table.columns if name not in _OF_THE_RUN]
-    return sorted(repr(tuple(row)) for row in lake.read(table).select(*names).collect())
+    return sorted(map(repr, lake.rows_where(table, ()).select(names).to_pylist()))
 
 
 def limited(bronze: Bronze, limit: str) -> Bronze:

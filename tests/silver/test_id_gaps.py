@@ -48,7 +48,7 @@ def bronze(new_bronze: Callable[[str], Bronze]) -> Bronze:
 
 
 def gaps(bronze: Bronze) -> list[tuple[Any, ...]]:
-    return bronze.rows(bronze.lake.read(GAPS), *COLUMNS)
+    return bronze.rows(GAPS, *COLUMNS)
 
 
 @pytest.mark.parametrize("few_frames", [None, 0], ids=["in memory", "by Spark"])
@@ -65,7 +65,7 @@ def test_a_hole_closed_within_five_seconds_is_no_row_and_one_that_lasts_is_opene
     bronze.carry([fill([7, 10, 11], 20)])
     assert gaps(bronze) == [("BTC-USDT", 7, 8, "open"), ("BTC-USDT", 10, 11, "closed")]
     bronze.carry([fill([8], 21)])
-    (row,) = bronze.lake.read(GAPS).where("from_id = 7").collect()
+    (row,) = bronze.found(GAPS, from_id=7)
     assert (row["venue"], row["status"], row["reason"]) == ("binance", "closed", "trade ids are missing")
     assert row["detected_at"] < row["closed_at"]
     assert (row["from_time"], row["topic"], row["offset"]) == (None, None, None)
@@ -146,7 +146,7 @@ def test_what_the_venue_no_longer_has_is_unrecoverable_to_the_id_until_a_dump_br
     assert [row[3] for row in gaps(bronze)] == ["closed", "unrecoverable", "closed"]
     bronze.carry([fill([5], 10)])
     assert {row[3] for row in gaps(bronze)} == {"closed"}
-    assert bronze.rows(bronze.lake.read(TRADES), "trade_id") == [(n,) for n in range(1, 12)]
+    assert bronze.rows(TRADES, "trade_id") == [(n,) for n in range(1, 12)]
 
 
 def test_reordering_within_and_across_batches_opens_no_row(bronze: Bronze) -> None:

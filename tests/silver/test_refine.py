@@ -6,7 +6,6 @@ import gzip
 import json
 import random
 from dataclasses import replace
-from datetime import UTC
 from decimal import Decimal
 from pathlib import Path
 
@@ -55,11 +54,7 @@ def test_the_recorded_tape_is_in_silver_to_the_last_digit_and_a_replay_changes_n
             "origin": "replay", "topic_id": "T0", "topic": "binance.trade", "partition": 0, "offset": number, "row": 0,
             "venue_sequence": None, "rescued": None,
         }  # fmt: skip
-    stored = {}
-    for row in bronze.lake.read(TRADES).collect():
-        values = row.asDict() | {name: row[name].replace(tzinfo=UTC) for name in ("event_time", "received_at")}
-        stored[row["trade_id"]] = values
-    assert stored == expected
+    assert {row["trade_id"]: row for row in bronze.found(TRADES)} == expected
     refined.release()
 
     before = bronze.versions()
@@ -167,21 +162,21 @@ def test_candles_and_gaps_are_written_once(bronze: Bronze) -> None:
     assert (refined.candles_version, refined.trades_version) == (1, None)
     minutes = [(time_of(us).replace(tzinfo=None), Decimal("1.75")) for us in (1723161060000000, 1723161120000000)]
     assert bronze.rows(refined.candles, "minute", "close") == minutes
-    assert bronze.rows(bronze.lake.read(CANDLES), "minute", "close") == minutes
-    (candle,) = bronze.lake.read(CANDLES).where("row = 1").collect()
+    assert bronze.rows(CANDLES, "minute", "close") == minutes
+    (candle,) = bronze.found(CANDLES, row=1)
     wanted = ("BTC-USDT", "BTCUSDT", Decimal("10.5"), Decimal("4.5"), Decimal("17.25"), 3, "backfill")
     assert (
         tuple(candle[n] for n in ("symbol", "venue_symbol", "volume", "buy_volume", "amount", "trade_count", "origin"))
         == wanted
     )
-    (row,) = bronze.lake.read(GAPS).collect()
+    (row,) = bronze.found(GAPS)
     assert (row["venue"], row["symbol"], row["status"], row["reason"]) == (
         "coincap-bitso",
         "*",
         "unrecoverable",
         "stalled",
     )
-    assert (row["from_time"], row["to_time"]) == tuple(time_of(us * 10**6).replace(tzinfo=None) for us in (5, 9))
+    assert (row["from_time"], row["to_time"]) == tuple(time_of(us * 10**6) for us in (5, 9))
     assert bronze.quarantined() == {(3, 0): {"conflicting_duplicate"}}
     before = bronze.versions()
     assert bronze.carry(batch[:3]).counts["copies"] == 5
@@ -247,7 +242,7 @@ def test_a_crash_between_any_two_writes_loses_and_doubles_nothing(
     unknown = {(12 * number + 10, 1): {"unknown_symbol"} for number in batches}
     assert bronze.quarantined() == conflicts | garbage | numbers | unknown
     for place, table in enumerate((GAPS, CANDLES, TICKERS, PRICES, SYMBOLS), start=7):
-        assert bronze.rows(bronze.lake.read(table), "offset") == [(12 * number + place,) for number in batches]
+        assert bronze.rows(table, "offset") == [(12 * number + place,) for number in batches]
 
 
 def test_drain_takes_bronze_in_groups_of_bounded_size_and_goes_on_where_it_stopped(bronze: Bronze) -> None:

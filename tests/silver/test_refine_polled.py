@@ -44,11 +44,11 @@ def test_tickers_and_prices_are_in_silver_once_and_a_contradiction_is_kept(bronz
         (1, 1): {"conflicting_duplicate"},
         (4, 0): {"conflicting_duplicate"},
     }
-    (stored,) = bronze.lake.read(TICKERS).where("symbol = 'BTC-USDT'").collect()
-    assert stored["close_time"] == time_of(CLOSE_MS * 1000).replace(tzinfo=None)
+    (stored,) = bronze.found(TICKERS, symbol="BTC-USDT")
+    assert stored["close_time"] == time_of(CLOSE_MS * 1000)
     assert (stored["price_change"], stored["quote_volume"]) == (Decimal("-1061.83"), Decimal("11806280.922212"))
     assert (stored["bid_price"], stored["trade_count"], stored["sequence"]) == (Decimal("53479.24"), 14509, 3)
-    prices = bronze.rows(bronze.lake.read(PRICES), "venue", "symbol", "price", "offset", "row")
+    prices = bronze.rows(PRICES, "venue", "symbol", "price", "offset", "row")
     assert prices == [
         ("coincap", "BTC-USD", Decimal("6929.82"), 6, 0),
         ("coincap", "BTC-USD", Decimal("6929.82"), 7, 0),

@@ -10,6 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pyarrow.compute as pc
 import pytest
 from bronze_frames import WRITTEN, Bronze, create_tables
 from crash_points import Cut
@@ -75,7 +76,7 @@ def replay(lake: Lake, selection: Selection = ALL) -> Counter[str]:
 
 
 def outcomes(lake: Lake) -> dict[tuple[int, int], str | None]:
-    rows = lake.read(QUARANTINE).select("offset", "row", "outcome").collect()
+    rows = lake.rows_where(QUARANTINE, ()).to_pylist()
     assert len({(row["offset"], row["row"]) for row in rows}) == len(rows)
     return {(row["offset"], row["row"]): row["outcome"] for row in rows}
 
@@ -119,7 +120,7 @@ def everything(bronze: Bronze) -> Bronze:
 def in_silver(bronze: Bronze) -> set[tuple[int, int]]:
     """The quarantined rows of which silver holds something."""
     trades = {(offset, row if offset == 11 else -1) for *_, offset, row in bronze.trades(*FIELDS) if offset}
-    return trades | {(offset, -1) for (offset,) in bronze.rows(bronze.lake.read(CANDLES), "offset")}
+    return trades | {(offset, -1) for (offset,) in bronze.rows(CANDLES, "offset")}
 
 
 def replace_key(frame: Frame, key: str) -> Frame:
@@ -171,13 +172,12 @@ def test_what_is_good_now_goes_to_silver_once_and_the_rest_says_why_not(
     assert outcomes(lake) == REPLAYED
     assert everything.trades(*FIELDS) == TRADED
     # The ids between the replayed ones are missing, as refine would say.
-    missing = lake.read(GAPS).where("from_id IS NOT NULL")
+    missing = lake.rows_where(GAPS, ()).filter(pc.is_valid(pc.field("from_id")))
     assert everything.rows(missing, "symbol", "from_id", "to_id", "status") == [("BTC-XYZ", 11, 69, "open")]
-    assert everything.rows(lake.read(CANDLES), "venue", "symbol", "offset") == [("binance-eu", "BTC-USDT", 10)]
-    (apart,) = lake.read(QUARANTINE).where("offset = 7 and row = 1").collect()
+    assert everything.rows(CANDLES, "venue", "symbol", "offset") == [("binance-eu", "BTC-USDT", 10)]
+    (apart,) = everything.found(QUARANTINE, offset=7, row=1)
     assert (apart["reasons"], apart["payload"]) == (["non_positive:price"], bytearray(everything.held[7][1].payload))
-    marked = lake.read(QUARANTINE).where("offset = 1").first()
-    assert marked is not None
+    (marked,) = everything.found(QUARANTINE, offset=1)
     assert marked["replayed_at"] >= marked["first_seen"]
     assert (marked["replay_rule_version"], marked["reasons"]) == (silver.quality.RULE_VERSION, ["unknown_symbol"])
 
