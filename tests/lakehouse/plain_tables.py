@@ -30,4 +30,4 @@ def rows(spark: SparkSession, **prices: int) -> DataFrame:
 
 
 def stored(lake: Lake, table: Table) -> list[tuple[str, int]]:
-    return sorted((row["symbol"], row["price"]) for row in lake.read(table).collect())
+    return sorted((row["symbol"], row["price"]) for row in lake.rows_where(table, ()).to_pylist())

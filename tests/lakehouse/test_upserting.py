@@ -63,7 +63,7 @@ def test_random_upserts_are_those_of_spark(lake: Lake, spark: SparkSession, sett
         lake.append_rows(BY_HAND, first)
         by_spark.append_rows(BY_SPARK, first)
     names = [f"{number}{letter}" for number in range(6) for letter in "abcdef"]
-    for number in range(6):
+    for number in range(4):
         some = prices({name: chance.randrange(9) for name in chance.sample(names, chance.randrange(1, 9))})
         others = [name for name in names if name not in some["symbol"].to_pylist()]
         gone = keys(chance.sample(others, chance.randrange(4))) if number % 2 else None

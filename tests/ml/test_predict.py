@@ -1,15 +1,15 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import market
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
-from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as f
+from pyspark.sql import SparkSession
 
 from gold.tables import MODEL_SCORES, PREDICTIONS, TABLES
 from lakehouse.lake import Lake
@@ -28,19 +28,22 @@ def instant(minute: int, seconds: float = 0) -> datetime:
     return datetime.fromtimestamp(market.START_S + 60 * minute + seconds, UTC)
 
 
-@pytest.fixture(scope="module")
-def bars(spark: SparkSession) -> Iterator[DataFrame]:
-    frame = market.bars(spark, seed=21, symbols=SYMBOLS, minutes=FIRST + 40, signal=0.3).persist()
-    yield frame
-    frame.unpersist()
+def between(first: int, last: int) -> pc.Expression:
+    """Of bars: those of minutes first..last."""
+    return (pc.field("minute") >= instant(first)) & (pc.field("minute") <= instant(last))
 
 
 @pytest.fixture(scope="module")
-def trained_home(spark: SparkSession, bars: DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+def bars(spark: SparkSession) -> pa.Table:
+    return market.bars(spark, seed=21, symbols=SYMBOLS, minutes=FIRST + 40, signal=0.3).toArrow()
+
+
+@pytest.fixture(scope="module")
+def trained_home(spark: SparkSession, bars: pa.Table, tmp_path_factory: pytest.TempPathFactory) -> Settings:
     settings = load_settings(home=tmp_path_factory.mktemp("trained"), ml=ML)
     lake = Lake(spark, settings)
     lake.create(ONE_MINUTE_BARS)
-    lake.append(ONE_MINUTE_BARS, bars.where(f.col("minute") < f.lit(instant(FIRST))))
+    lake.append_rows(ONE_MINUTE_BARS, bars.filter(between(0, FIRST - 1)))
     train(lake, settings)
     return settings
 
@@ -48,7 +51,7 @@ def trained_home(spark: SparkSession, bars: DataFrame, tmp_path_factory: pytest.
 class Market:
     """A lake whose bars come minute by minute, and the wall clock beside it."""
 
-    def __init__(self, lake: Lake, bars: DataFrame) -> None:
+    def __init__(self, lake: Lake, bars: pa.Table) -> None:
         self.lake, self.bars = lake, bars
         self.now = instant(FIRST, 6)
         lake.create(ONE_MINUTE_BARS, *TABLES)
@@ -58,23 +61,24 @@ class Market:
 
     def close(self, first: int, last: int, *, late_s: float = 6, without: str = "") -> None:
         """Store the bars of minutes first..last; it is then `late_s` after the last one's end."""
-        minute = f.col("minute")
-        rows = self.bars.where((minute >= f.lit(instant(first))) & (minute <= f.lit(instant(last))))
-        self.lake.append(ONE_MINUTE_BARS, rows.where(f.col("symbol") != without))
+        wanted = between(first, last) & (pc.field("symbol") != without)
+        self.lake.append_rows(ONE_MINUTE_BARS, self.bars.filter(wanted))
         self.now = instant(last + 1, late_s)
 
-    def rows(self, where: str = "true") -> list[dict[str, Any]]:
-        found = self.lake.read(PREDICTIONS).where(where).orderBy("feature_time", "symbol")
-        return found.toArrow().to_pylist()
+    def rows(self, *statuses: str, minute: int | None = None) -> list[dict[str, Any]]:
+        """The predictions, of these statuses or of that minute if one is given."""
+        wanted = [("label_status", "in", statuses)] if statuses else []
+        wanted += [] if minute is None else [("minute", "=", instant(minute))]
+        found = self.lake.rows_where(PREDICTIONS, [wanted] if wanted else ())
+        return found.sort_by([("feature_time", "ascending"), ("symbol", "ascending")]).to_pylist()
 
     def close_price(self, symbol: str, minute: int) -> Decimal:
-        row = self.bars.where((f.col("symbol") == symbol) & (f.col("minute") == f.lit(instant(minute)))).first()
-        assert row is not None
+        (row,) = self.bars.filter(between(minute, minute) & (pc.field("symbol") == symbol)).to_pylist()
         return row["close"]
 
 
 @pytest.fixture
-def live(spark: SparkSession, bars: DataFrame, trained_home: Settings, tmp_path: Path) -> Market:
+def live(spark: SparkSession, bars: pa.Table, trained_home: Settings, tmp_path: Path) -> Market:
     """The trained champion's registry beside an empty lake with the bars of the last half hour."""
     settings = load_settings(
         home=tmp_path / "home", ml=ML, mlflow={"tracking_uri": Registry(trained_home).tracking_uri}
@@ -95,7 +99,7 @@ def test_every_closed_minute_gets_one_row_and_what_came_of_it(live: Market) -> N
     assert step.drain() == 1
     live.close(FIRST + 7, FIRST + 7)
     assert step.drain() == 1
-    newest = live.rows(f"minute = timestamp_seconds({int(instant(FIRST + 7).timestamp())})")
+    newest = live.rows(minute=FIRST + 7)
     assert [r["symbol"] for r in newest] == ["BTC-USDT", "C01-USDT", "C02-USDT"]
     assert newest[0]["predicted_at"] == live.now
     assert newest[0]["price"] == live.close_price("BTC-USDT", FIRST + 7)
@@ -106,8 +110,8 @@ def test_every_closed_minute_gets_one_row_and_what_came_of_it(live: Market) -> N
 
     keys = [tuple(r[c] for c in PREDICTIONS.key) for r in live.rows()]
     assert len(keys) == len(set(keys)) == SYMBOLS * (11 + 8)
-    matured = live.rows("label_status = 'matured'")
-    late = {r["minute"] for r in live.rows("label_status = 'backfilled'")}
+    matured = live.rows("matured")
+    late = {r["minute"] for r in live.rows("backfilled")}
     assert {r["minute"] for r in matured} == {instant(m) for m in range(FIRST - 6, FIRST + 2)} - late
     for row in matured:
         minute = round((row["minute"] - instant(0)) / timedelta(minutes=1))
@@ -115,11 +119,10 @@ def test_every_closed_minute_gets_one_row_and_what_came_of_it(live: Market) -> N
         assert row["actual_price"] == actual
         assert row["correct"] == ((actual > row["price"]) == (row["direction"] == "up"))
         assert row["settled_at"] <= live.now
-    assert all(r["actual_price"] is None for r in live.rows("label_status = 'backfilled'"))
+    assert all(r["actual_price"] is None for r in live.rows("backfilled"))
 
-    scored = live.lake.read(MODEL_SCORES).where("split = 'live' AND symbol = '*' AND metric = 'accuracy'")
-    last = scored.orderBy(f.desc("scored_at")).first()
-    assert last is not None
+    wanted = [("split", "=", "live"), ("symbol", "=", "*"), ("metric", "=", "accuracy")]
+    last = max(live.lake.rows_where(MODEL_SCORES, [wanted]).to_pylist(), key=lambda row: row["scored_at"])
     assert last["n"] == len(matured)
     assert last["value"] == pytest.approx(sum(r["correct"] for r in matured) / len(matured))
     majority = [(r["baseline_majority"] == "up") == (r["actual_price"] > r["price"]) for r in matured]
@@ -161,31 +164,31 @@ def test_a_stored_prediction_is_never_changed_by_a_corrected_bar(live: Market) -
     step = Predict(live.lake, live.clock)
     step.drain()
     before = live.rows()
-    last = live.bars.where(f.col("minute") == f.lit(instant(FIRST - 1)))
-    live.lake.upsert(ONE_MINUTE_BARS, last.withColumn("close", f.col("high")).toArrow())
+    last = live.bars.filter(between(FIRST - 1, FIRST - 1))
+    live.lake.upsert(ONE_MINUTE_BARS, last.set_column(last.schema.get_field_index("close"), "close", last["high"]))
     assert step.drain() == 1
     assert live.rows() == before
 
 
 def test_a_restart_goes_on_from_the_mark_and_settles_what_was_pending(live: Market) -> None:
     Predict(live.lake, live.clock).drain()
-    pending = {(r["symbol"], r["minute"]) for r in live.rows("label_status = 'pending'")}
+    pending = {(r["symbol"], r["minute"]) for r in live.rows("pending")}
     assert pending
     live.close(FIRST, FIRST + 20, without="C02-USDT")
     restarted = Predict(Lake(live.lake.spark, live.lake.settings), live.clock)
     assert restarted.drain() == 1
-    settled = {(r["symbol"], r["minute"]): r for r in live.rows("label_status IN ('matured', 'expired')")}
+    settled = {(r["symbol"], r["minute"]): r for r in live.rows("matured", "expired")}
     assert pending <= settled.keys()
     # It did not trade any more: what is known is the last close before the target, or nothing.
     newest = settled[("C02-USDT", instant(FIRST - 1))]
     assert (newest["label_status"], newest["actual_price"], newest["correct"]) == ("expired", None, None)
     assert settled[("C02-USDT", instant(FIRST - 3))]["actual_price"] == live.close_price("C02-USDT", FIRST - 1)
-    minutes = {r["minute"] for r in live.rows("symbol = 'BTC-USDT'")}
+    minutes = {r["minute"] for r in live.rows() if r["symbol"] == "BTC-USDT"}
     assert minutes == {instant(m) for m in [*range(FIRST - 11, FIRST), *range(FIRST + 10, FIRST + 21)]}
 
 
 def test_without_a_champion_the_mark_waits_for_one(
-    spark: SparkSession, bars: DataFrame, trained_home: Settings, tmp_path: Path
+    spark: SparkSession, bars: pa.Table, trained_home: Settings, tmp_path: Path
 ) -> None:
     empty = Market(Lake(spark, load_settings(home=tmp_path / "new", ml=ML)), bars)
     empty.close(FIRST - 40, FIRST - 1)
@@ -205,7 +208,7 @@ def test_a_new_champion_is_taken_up_and_predicts_under_its_own_version(live: Mar
     report = train(Lake(live.lake.spark, trained_home), trained_home)
     live.close(FIRST, FIRST)
     step.drain()
-    made = live.rows(f"minute = timestamp_seconds({int(instant(FIRST).timestamp())})")
+    made = live.rows(minute=FIRST)
     assert {r["model_version"] for r in made} == {report.model.version}
     assert before is not None
     assert report.model.version != before.version
