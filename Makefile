@@ -26,7 +26,7 @@ experiments: ## the whole matrix of docs/reliability.md and its report (an hour)
 	@sh scripts/setup.sh dev
 	CRYPTOLAKE_EXPERIMENTS="$(EXPERIMENTS)" $(BIN)/python -m pytest -n 0 -s --session-timeout=4500
 
-kills: ## kill -9 of every process, three times each and between every two writes (40 minutes)
+kills: ## kill -9 of every process, three times each and between every two writes (25 minutes)
 	@sh scripts/setup.sh dev
 	CRYPTOLAKE_TEST_KILLS=all $(BIN)/python -m pytest -n 0 -s tests/cryptolake/test_killed.py
 

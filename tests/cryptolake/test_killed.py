@@ -42,7 +42,7 @@ BETWEEN_WRITES = (
 )
 IN_UPKEEP = ("after_compacted_file", "after_compaction_commit", "after_log_cut", "after_files_deleted")
 BETWEEN_PREDICTIONS = ("after_predictions_commit", "after_labels_commit")
-# `make kills` goes through all points and kills every victim three times, which takes 40 minutes; with "some", as in
+# `make kills` goes through all points and kills every victim three times, which takes 25 minutes; with "some", as in
 # `make experiments`, a few points are drawn and every victim is killed once. It is too long for `make test`.
 ASKED_FOR = os.environ.get("CRYPTOLAKE_TEST_KILLS", "some" if OF_THE_MATRIX else "")
 WHOLE = ASKED_FOR == "all"
@@ -205,7 +205,7 @@ def jvm_of(pid: int) -> int:
     holds="I1-I8 by the audit against the ledger of the market",
     defence="",
 )
-@pytest.mark.skipif(ASKED_FOR not in ("some", "all"), reason="takes 40 minutes: make kills")
+@pytest.mark.skipif(ASKED_FOR not in ("some", "all"), reason="takes 25 minutes: make kills")
 @pytest.mark.timeout(3600)
 def test_nothing_is_lost_or_doubled_whatever_is_killed(tmp_path: Path, experiment: Experiment) -> None:
     chance = experiment.chance
