@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test experiments kills gaps fuzz bench check lock clean
+.PHONY: help setup demo test experiments defences kills gaps fuzz bench check lock clean
 
 BIN := .venv/bin
 
@@ -25,6 +25,12 @@ EXPERIMENTS ?= all
 experiments: ## the whole matrix of docs/reliability.md and its report (an hour); EXPERIMENTS="1 17" does some anew
 	@sh scripts/setup.sh dev
 	CRYPTOLAKE_EXPERIMENTS="$(EXPERIMENTS)" $(BIN)/python -m pytest -n 0 -s --session-timeout=4500
+
+WORDS ?=
+
+defences: ## take out each defence of an experiment in a copy, and see the experiment fail (half an hour; WORDS="spool gaps" for some)
+	@sh scripts/setup.sh dev
+	PYTHONPATH=tests $(BIN)/python -m defences $(WORDS)
 
 kills: ## kill -9 of every process, three times each and between every two writes (25 minutes)
 	@sh scripts/setup.sh dev

@@ -31,7 +31,6 @@ from lakehouse.settings import load_settings
     3,
     fault="SIGTERM while the broker is down and the spool full of frames",
     holds="I1: ends by itself within 10 s, and everything goes out of the spool at the next start",
-    defence="the bounds of the drain (`collector.drain_timeout_s`, `drain_patience_s`)",
 )
 @pytest.mark.timeout(600)
 def test_sigterm_with_the_broker_down_ends_in_time_and_keeps_everything(
@@ -76,7 +75,6 @@ def is_streamed(message: Message) -> bool:
     4,
     fault="kill -9 of the broker under load, away for longer than the producer keeps a record",
     holds="I1 I2: every trade of the ledger is in Kafka; the venue's side never noticed",
-    defence="records that come back are sent again from the spool (`Publisher._send_again` of bronze/publisher.py)",
 )
 @pytest.mark.timeout(900)
 def test_kill_9_of_the_broker_loses_no_trade(
@@ -119,7 +117,6 @@ def pid_of(broker: LocalBroker) -> int:
     5,
     fault="the broker is frozen (SIGSTOP) for longer than a request, and for longer than the producer keeps a record",
     holds="I1 I2: every trade of the ledger is in Kafka; I10: the collector stays below 300 MiB",
-    defence="records that come back are sent again from the spool (`Publisher._send_again` of bronze/publisher.py)",
 )
 @pytest.mark.timeout(900)
 def test_a_frozen_broker_loses_no_trade(
@@ -157,7 +154,6 @@ def test_a_frozen_broker_loses_no_trade(
     12,
     fault="the network between collector and broker goes and comes, refused or silent",
     holds="I1: every trade of the ledger is in Kafka; I10: the collector stays below 300 MiB",
-    defence="records that come back are sent again from the spool (`Publisher._send_again` of bronze/publisher.py)",
 )
 @pytest.mark.timeout(600)
 def test_a_flapping_network_to_the_broker_loses_no_trade(

@@ -89,8 +89,6 @@ def test_a_batch_that_is_done_and_never_began_is_named(folder: Path) -> None:
     17,
     fault="every file of a checkpoint cut short, at every byte",
     holds="I9: a stop before anything is written, which names the file and the folder to remove",
-    defence="the look at whether lines are whole (`_lines` of bronze/checkpoint.py)",
-    seen="a commit that was cut short passed for whole",
 )
 @pytest.mark.parametrize("name", ["metadata", "offsets/1", "offsets/2", "commits/1", "sources/0/0"])
 def test_a_file_cut_short_anywhere_is_named(folder: Path, name: str, experiment: Experiment) -> None:

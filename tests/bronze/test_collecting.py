@@ -19,7 +19,6 @@ FAULTS = "duplicate_share=0.02,reorder_share=0.02,drop_share=0.02,malformed_shar
     1,
     fault="kill -9 of the collector at random, while the venue cuts, drops, doubles, reorders and sends garbage",
     holds="I1 I4: every trade of the ledger is in Kafka; further copies in bronze only",
-    defence="the ids that were missed are asked for by REST (`Coverage.wanted` of bronze/coverage.py)",
 )
 def test_kill_9_of_the_collector_loses_no_trade(
     simulator: Simulate, collector: Start, kafka: str, read_topic: Read, experiment: Experiment
@@ -48,7 +47,6 @@ def test_kill_9_of_the_collector_loses_no_trade(
     2,
     fault="kill -9 of the collector after spool, send, acknowledgement and trim",
     holds="I1: every trade of the ledger is in Kafka",
-    defence="the spool gives up only what is acknowledged (`AckWindow.prefix` of bronze/ack_window.py)",
 )
 @pytest.mark.timeout(900)
 def test_kill_9_between_any_two_steps_loses_no_trade(
@@ -74,7 +72,6 @@ def test_kill_9_between_any_two_steps_loses_no_trade(
     10,
     fault="the venue's connection ended properly and reset",
     holds="I1: ids are contiguous again, by REST",
-    defence="the ids that were missed are asked for by REST (`Coverage.wanted` of bronze/coverage.py)",
 )
 def test_a_cut_is_filled_until_ids_are_contiguous(
     simulator: Simulate, collector: Start, kafka: str, read_topic: Read, experiment: Experiment
@@ -133,7 +130,6 @@ def test_trades_that_no_later_one_shows_are_asked_for(
     11,
     fault="a venue that answers pings and sends nothing",
     holds="I1 I9: another connection within 8 s, and what was missed is fetched",
-    defence="the watchdog on data (`stall_s`, bronze/connection.py)",
 )
 def test_a_stalled_stream_is_left_for_a_new_one(
     simulator: Simulate, collector: Start, kafka: str, read_topic: Read
@@ -202,7 +198,6 @@ def test_ids_behind_the_horizon_are_said_to_be_lost(
     10,
     fault="a connection without ids is reset, and its collector killed",
     holds="I1: every trade that was not heard lies in a recorded gap of time",
-    defence="the marker of a broken session (`disconnect`, bronze/breaks.py)",
 )
 def test_a_lost_coincap_connection_is_recorded_as_a_time_gap(
     simulator: Simulate, collector: Start, kafka: str, read_topic: Read, experiment: Experiment

@@ -69,8 +69,6 @@ def raw_server(answer: Callable[[socket.socket], None]) -> Iterator[str]:
     11,
     fault="a server takes the connection and never answers the upgrade",
     holds="I9: given up within 3 s at a timeout of 0.5 s",
-    defence="the timeouts of the upgrade (bronze/venue_socket.py)",
-    seen="still connecting after 4 s",
 )
 def test_a_server_that_never_answers_the_upgrade_is_given_up(times: CollectorSettings) -> None:
     with raw_server(lambda client: time.sleep(5)) as url:
@@ -86,8 +84,6 @@ def test_a_server_that_never_answers_the_upgrade_is_given_up(times: CollectorSet
     11,
     fault="a server answers the upgrade byte by byte, without end",
     holds="I9: given up within 3 s at a timeout of 0.5 s",
-    defence="the deadline of the whole upgrade (bronze/venue_socket.py)",
-    seen="still connecting after 4 s",
 )
 def test_a_server_that_answers_the_upgrade_byte_by_byte_is_given_up(times: CollectorSettings) -> None:
     def trickle(client: socket.socket) -> None:
@@ -176,8 +172,6 @@ def test_our_pings_keep_their_interval(times: CollectorSettings, message: str) -
     25,
     fault="a message of 64 MiB announced, and one in 40 parts beyond the cap",
     holds="the connection ends before it is read",
-    defence="the cap on a frame, then that on the parts of a message (bronze/venue_socket.py)",
-    seen="read on until the watchdog of data ended it",
 )
 @pytest.mark.parametrize("fragmented", [False, True])
 def test_a_message_beyond_the_cap_ends_the_connection_before_it_is_read(
@@ -223,8 +217,6 @@ def test_what_the_venue_sent_before_it_heard_goodbye_is_taken(times: CollectorSe
     25,
     fault="messages of 600 kB and 1 MiB",
     holds="go out as their first 64 KiB, length and sha256, and the next message is taken",
-    defence="the marker of what is too long (bronze/frames.py)",
-    seen="the payload went out as it was",
 )
 @pytest.mark.parametrize("size", [600_000, MIB])
 def test_a_message_over_512_kib_goes_out_as_its_head(settings: Settings, size: int) -> None:
@@ -250,8 +242,6 @@ def test_a_message_over_512_kib_goes_out_as_its_head(settings: Settings, size: i
     25,
     fault="64 MiB of open brackets in one frame",
     holds="the connection ends, and the trades go on over the next",
-    defence="both caps (bronze/venue_socket.py)",
-    seen="the connection was never ended",
 )
 def test_64_mib_end_the_connection_and_the_trades_go_on_over_the_next(settings: Settings) -> None:
     trade = '{"e":"trade","E":1723161255343,"s":"BTCUSDT","t":%d,"p":"1.5","q":"2","T":1723161255342,"m":true,"M":true}'

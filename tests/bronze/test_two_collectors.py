@@ -52,7 +52,6 @@ def has_all(published: list[int], wanted: list[int]) -> bool:
     21,
     fault="a fifth of the trades said twice, two collectors of one venue, then a replay of all that was published",
     holds="I1 I2 I5 I7 against the ledger; every further copy is counted, and the replay changes no row above bronze",
-    defence="`verdicts` of copies against what silver holds (silver/few_copies.py, silver/copies.py)",
 )
 @pytest.mark.timeout(600)
 def test_each_trade_is_there_once_whoever_brings_it(

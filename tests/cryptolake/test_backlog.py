@@ -51,7 +51,6 @@ def tape(path: Path, first: int, number: int) -> Path:
     16,
     fault="python and JVM of the lake frozen (SIGSTOP) for a minute, 300,000 trades meanwhile",
     holds="I1 I2 I5-I8; no batch above `max_offsets_per_trigger`; I10: the JVM stays below 4 GiB",
-    defence="`maxOffsetsPerTrigger` in cryptolake/stream.py",
 )
 @pytest.mark.skipif(not WHOLE, reason="takes minutes: make experiments")
 @pytest.mark.timeout(1200)

@@ -141,7 +141,6 @@ def carried(world: StreamLake, wanted: set[str]) -> str:
     17,
     fault="every file of the checkpoint cut short, deleted or with a bit flipped; a stray checksum; the folder lost",
     holds="I1 I2 I7: right by itself, or a stop that names the folder to remove, and right without it",
-    defence="`few_frames_above` in bronze/few_records.py (offsets below bronze's highest are left out)",
 )
 @pytest.mark.timeout(1200)
 def test_a_damaged_checkpoint_stops_by_name_or_loses_and_doubles_nothing(
@@ -162,7 +161,6 @@ def test_a_damaged_checkpoint_stops_by_name_or_loses_and_doubles_nothing(
     17,
     fault="the checkpoint of another home, which had come further; an older copy of its own",
     holds="I1 I2 I3 I7: a stop that names the folder, and nothing missing or twice without it",
-    defence="`_refuse_skipped` in bronze/land.py (offsets beyond the next one that bronze lacks are refused)",
 )
 @pytest.mark.timeout(1200)
 def test_an_exchanged_checkpoint_stops_by_name(
@@ -188,7 +186,6 @@ def test_an_exchanged_checkpoint_stops_by_name(
     17,
     fault="changes between `run`, a `run` that is stopped, and single steps, in mid-stream",
     holds="I1 I2 I5 I6 I7: each trade once, bars and trends equal to the oracle",
-    defence="",
 )
 @pytest.mark.timeout(1200)
 def test_run_and_single_steps_may_take_turns(world: StreamLake, market: Market, experiment: Experiment) -> None:

@@ -37,7 +37,6 @@ LOST = "lost-ids"  # a folder whose rows have no place of their own in silver.ga
     25,
     fault="every frame of the malformed corpus, one in fifty good ones; nesting, giant numbers and names among them",
     holds="I1 I7: each case is in the table, the row and with the reasons that its file says, the good are in silver",
-    defence="",
 )
 @pytest.mark.timeout(900)  # some dozen Spark jobs; seconds on an idle machine
 def test_in_good_traffic_every_case_is_where_it_must_be_and_the_audit_agrees(

@@ -57,7 +57,6 @@ def bucket(event: datetime, received: datetime) -> int:
     22,
     fault="trades shuffled within ten minutes, 1 % of them a day late and 0.1 % a week",
     holds="I1 I5 I6: every minute, five minutes and trend equals the oracle; lateness in silver equals what was made",
-    defence="the settling of minutes that are closed already (`_taken` of late trades in silver/closing.py)",
 )
 @pytest.mark.timeout(900)
 def test_whatever_the_order_every_minute_counts_all_of_its_trades(

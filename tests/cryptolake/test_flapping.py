@@ -19,7 +19,6 @@ SECONDS, UP_S, DOWN_S = 120.0, 3.0, 3.0
     12,
     fault="the network around the broker gone for 3 s in every 6, refused or silent, for collectors and Spark",
     holds="I1-I8 by the audit against the ledger of the market",
-    defence="a failed stream begins again from the tables (`carry` of cryptolake/running.py)",
 )
 @pytest.mark.skipif(not WHOLE, reason="takes minutes: make experiments")
 @pytest.mark.timeout(1200)

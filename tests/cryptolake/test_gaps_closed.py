@@ -30,7 +30,6 @@ FILLING_NOTHING = {"CRYPTOLAKE__COLLECTOR__GAP_WAIT_S": "1e9", "CRYPTOLAKE__COLL
     10,
     fault="all connections cut every 20 s at 1,000 trades/s; kill -9 of the lake and of the back-fill that alone fills",
     holds="I1 I9: every gap is opened, fetched and closed; I2-I8 by the audit against the ledger",
-    defence="",
 )
 @pytest.mark.skipif(ASKED_FOR not in ("some", "all"), reason="takes a quarter of an hour: make gaps")
 @pytest.mark.timeout(2700)

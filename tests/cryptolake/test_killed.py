@@ -203,7 +203,6 @@ def jvm_of(pid: int) -> int:
     14,
     fault="kill -9 of the lake between writes of a batch, of its python, its JVM, the broker and a collector",
     holds="I1-I8 by the audit against the ledger of the market",
-    defence="",
 )
 @pytest.mark.skipif(ASKED_FOR not in ("some", "all"), reason="takes 25 minutes: make kills")
 @pytest.mark.timeout(3600)

@@ -74,7 +74,6 @@ def rows_of(settings: Settings, *tables: Table) -> Rows:
     22,
     fault="a trade a week late, and once more",
     holds="I5 I6: its minute, its five minutes and the trends that look back on it change, and no other row",
-    defence="",
 )
 @pytest.mark.timeout(900)  # two starts of the pipeline; seconds on an idle machine
 def test_a_week_late_trade_changes_its_minute_its_five_minutes_and_the_trends_that_contain_it(

@@ -88,7 +88,6 @@ def highs(lake: Lake) -> list[str]:
     28,
     fault="kill -9 of a replay of the quarantine between its writes, then the replay twice",
     holds="I1 I2 I5 I6: what was cut off is finished, and the second replay changes no row",
-    defence="",
 )
 def test_killed_between_its_writes_and_given_again_it_loses_and_doubles_nothing(
     bronze: Bronze, repo_root: Path
@@ -142,7 +141,6 @@ def owned(lake: Lake, pipeline: Pipeline) -> Iterator[None]:
     28,
     fault="a replay of the quarantine beside a running owner, once with a batch cut off",
     holds="I1 I2 I5 I6: done between two batches; bars and trends are corrected; refused after the cut",
-    defence="",
 )
 def test_beside_a_running_owner_it_is_done_between_two_batches_and_corrects_bars_and_trends(
     bronze: Bronze, broker: str, capsys: pytest.CaptureFixture[str]

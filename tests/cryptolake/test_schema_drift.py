@@ -79,7 +79,6 @@ def versions(world: StreamLake, *tables: Table) -> list[int]:
     26,
     fault="a new field, one that goes, microseconds; then another type, another name, a new value of an enumeration",
     holds="I1 I5: new fields are rescued, what breaks a rule waits whole, and is in silver once the rule is mended; I7",
-    defence="the strict type of a price (`quoted_decimal` in silver/fields.py)",
 )
 @pytest.mark.timeout(900)
 def test_what_a_venue_changes_is_rescued_or_waits_for_its_rule(

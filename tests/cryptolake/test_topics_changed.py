@@ -58,7 +58,6 @@ def ends(world: StreamLake) -> dict[TopicPartition, int]:
     20,
     fault="three partitions become six; retention overtakes a lake that is down; the topic is deleted and made anew",
     holds="I1 I2 I7 for what Kafka held; each loss stops by its name and offsets, and ids that lack are open gaps",
-    defence="`_refuse_skipped` in bronze/land.py (a batch that does not begin where bronze ends is refused)",
 )
 @pytest.mark.timeout(900)
 def test_what_a_topic_loses_is_named_before_the_lake_goes_on(

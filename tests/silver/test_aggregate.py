@@ -259,7 +259,6 @@ CRASHES = ["after_bars_commit", "after_trends_commit", "after_five_minute_bars_c
     14,
     fault="a crash between any two writes of aggregate, with late trades about",
     holds="I5 I6: bars, five minutes and trends equal the oracle after the drain",
-    defence="",
 )
 @pytest.mark.parametrize("number", range(len(CRASHES) if ALL_CRASHES else 1))
 def test_a_crash_between_two_writes_leaves_the_right_tables_after_the_drain(

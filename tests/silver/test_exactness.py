@@ -185,7 +185,6 @@ def rows_between(
     " with more digits, an overflow or an absurd size",
     holds="I5: every trade and every bar equals whole numbers to the last digit, in memory and by Spark; what does not"
     " fit is in quarantine with its reason; no batch died of it",
-    defence="",
 )
 @pytest.mark.timeout(1500)
 def test_every_digit_of_a_million_trades(lake: Lake, experiment: Experiment) -> None:

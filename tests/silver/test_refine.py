@@ -211,7 +211,6 @@ def crash_batches(count: int) -> list[list[Frame]]:
     14,
     fault="a crash between any two writes of refine, with copies and contradictions about",
     holds="I1 I2 I7: each row is where it belongs, once",
-    defence="",
 )
 def test_a_crash_between_any_two_writes_loses_and_doubles_nothing(
     bronze: Bronze, monkeypatch: pytest.MonkeyPatch, experiment: Experiment

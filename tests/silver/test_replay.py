@@ -199,7 +199,6 @@ def test_what_is_good_now_goes_to_silver_once_and_the_rest_says_why_not(
     28,
     fault="a replay of the quarantine cut off between any two of its writes",
     holds="I1 I2: the next replay finishes it, whatever it selects",
-    defence="",
 )
 def test_a_replay_cut_off_anywhere_is_finished_by_the_next_one_whatever_it_selects(
     everything: Bronze, mend: Callable[[], None], monkeypatch: pytest.MonkeyPatch, experiment: Experiment

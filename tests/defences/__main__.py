@@ -1,0 +1,107 @@
+"""Takes out each defence in a copy of the code, and sees its experiment fail: `make defences`.
+
+Words of the command line choose the experiments whose test contains one of them; without any, all are done.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from defences.removals import REMOVALS, Edit, Removal
+
+REPO_ROOT = Path(__file__).resolve().parents[2]
+RESULTS = REPO_ROOT / "benchmarks" / "results" / "defences.json"
+LIMIT_S = 1200
+_SET_UP = (".venv", ".jars")
+_NOT_COPIED = (".git", *_SET_UP, ".cryptolake", "__pycache__", ".mypy_cache", ".ruff_cache", ".hypothesis")
+_TESTS_FAILED = 1  # pytest's exit code; others mean that it could not run them
+
+
+def main(words: list[str]) -> int:
+    """Run the chosen ones; return 1 when an experiment holds without its defence."""
+    chosen = [removal for removal in REMOVALS if not words or any(word in removal.test for word in words)]
+    results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+    useless = 0
+    with copied_code() as root:
+        for number, removal in enumerate(chosen, 1):
+            shown = shown_without(removal, root)
+            useless += not shown["failed"]
+            print(
+                f"{number}/{len(chosen)} {'failed' if shown['failed'] else 'HELD'} in {shown['duration_s']} s without"
+                f" {removal.defence}\n    {removal.test}\n    {shown['said']}",
+                flush=True,
+            )
+            results[removal.test] = {"defence": removal.defence, **shown}
+            RESULTS.write_text(json.dumps(dict(sorted(results.items())), indent=1) + "\n", encoding="utf-8")
+    print(f"{len(chosen) - useless} of {len(chosen)} experiments failed without their defence")
+    return int(useless > 0)
+
+
+@contextmanager
+def copied_code() -> Iterator[Path]:
+    """A copy of the working tree beside which nothing is changed; what set-up has brought is linked."""
+    with tempfile.TemporaryDirectory(prefix="defences-") as folder:
+        root = Path(folder) / "code"
+        shutil.copytree(REPO_ROOT, root, ignore=shutil.ignore_patterns(*_NOT_COPIED))
+        for name in _SET_UP:
+            (root / name).symlink_to(REPO_ROOT / name)
+        yield root
+
+
+def shown_without(removal: Removal, root: Path) -> dict[str, Any]:
+    """Run an experiment on the copy, without its defence."""
+    held = {edit.path: (root / edit.path).read_text(encoding="utf-8") for edit in removal.edits}
+    try:
+        for edit in removal.edits:
+            take_out(edit, root)
+        began_s = time.monotonic()
+        code, printed = run_test(removal, root)
+    finally:
+        for path, text in held.items():
+            (root / path).write_text(text, encoding="utf-8")
+    failures = [line[1:].strip() for line in printed.splitlines() if line.startswith("E  ")]
+    return {
+        "failed": code == _TESTS_FAILED and bool(failures),
+        "said": failures[0][:300] if failures else " ".join(printed.split())[-300:],
+        "duration_s": round(time.monotonic() - began_s),
+        "day": datetime.now(UTC).date().isoformat(),
+    }
+
+
+def take_out(edit: Edit, root: Path) -> None:
+    """Change one place of the copy.
+
+    Raises:
+        ValueError: the place is not there, or more than once.
+    """
+    path = root / edit.path
+    text = path.read_text(encoding="utf-8")
+    if text.count(edit.held) != 1:
+        raise ValueError(f"{edit.path} holds {text.count(edit.held)} times:\n{edit.held}")
+    path.write_text(text.replace(edit.held, edit.removed), encoding="utf-8")
+
+
+def run_test(removal: Removal, root: Path) -> tuple[int, str]:
+    """The exit code of pytest, and what it printed."""
+    command = [sys.executable, "-m", "pytest", "-n", "0", "-x", "-q", "-p", "no:cacheprovider", removal.test]
+    # Before what the environment has installed, which are the files of the working tree.
+    environment = os.environ | {"PYTHONPATH": str(root), "COLUMNS": "300"} | removal.environment
+    ran = subprocess.run(
+        command, cwd=root, env=environment, capture_output=True, text=True, check=False, timeout=LIMIT_S
+    )
+    return ran.returncode, ran.stdout + ran.stderr
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
