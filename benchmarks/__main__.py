@@ -1,8 +1,8 @@
 """Measure the whole way, ours beside a peer's: python -m benchmarks [PART ...], or `make bench`.
 
-Parts: catch_up, steady, recovery, first_commit, growth; all of them when none is named. BENCH=all adds the long ones,
-BENCH=tiny makes all of them small, to see that they work. Every part checks what came out before it tells a figure.
-The figures are printed and written to benchmarks/results/.
+Parts: catch_up, steady, recovery, first_commit, growth, ablations; all of them when none is named. BENCH=all adds the
+long ones, BENCH=tiny makes all of them small, to see that they work. Every part checks what came out before it tells a
+figure. The figures are printed and written to benchmarks/results/.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.ablations import ablations
 from benchmarks.catch_up import IN_TURN, OURS, PEER, catch_up
 from benchmarks.first_commit import QUICK_COMPILER, first_commit
 from benchmarks.growth import growth
@@ -42,6 +43,7 @@ class Plan:
         kills: of the lake.
         starts: first starts.
         growth_trades: what a lake holds before it grows.
+        ablated_trades: what is carried without each optimisation, in large batches and then in small ones.
     """
 
     catch_up_trades: tuple[int, ...] = (2_000_000,)
@@ -50,12 +52,13 @@ class Plan:
     kills: int = 2
     starts: int = 2
     growth_trades: int = 50_000
+    ablated_trades: tuple[int, int] = (200_000, 30_000)
 
 
 PLANS = {
     "": Plan(),
     "all": Plan((2_000_000, 20_000_000), (1_000, 5_000, 20_000), kills=4, starts=4, growth_trades=200_000),
-    "tiny": Plan((20_000,), (200,), phase_s=70, kills=1, starts=1, growth_trades=5_000),
+    "tiny": Plan((20_000,), (200,), phase_s=70, kills=1, starts=1, growth_trades=5_000, ablated_trades=(8_000, 3_000)),
 }
 
 
@@ -79,6 +82,7 @@ def parts_of(plan: Plan) -> dict[str, Part]:
             ]
         },
         "growth": lambda folder: growth(folder, plan.growth_trades, measured=4 * plan.growth_trades),
+        "ablations": lambda folder: ablations(folder, *plan.ablated_trades),
     }
 
 

@@ -138,12 +138,31 @@ def _growth(part: Mapping[str, Any]) -> str:
     return _section("Growth", head, rows)
 
 
+def _ablations(part: Mapping[str, Any]) -> str:
+    base = part["cases"][0]
+    names = ("large_frames_per_s", "large_cpu_s_per_million", "small_s", "small_cpu_s")
+    rows = [
+        [
+            case["what"] or "with all of them",
+            case["otherwise"],
+            *(
+                f"{case[name]:,g} (x {case[name] / base[name]:.2f})" if case["name"] else f"{case[name]:,g}"
+                for name in names
+            ),
+        ]
+        for case in part["cases"]
+    ]
+    head = ("optimisation", "without it", "large batches: frames/s", "cpu-s/M", "small batch: s", "cpu-s")
+    return _section("What each optimisation gives", head, rows)
+
+
 _TEXTS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "catch_up": _catch_up,
     "steady": _steady,
     "recovery": _recovery,
     "first_commit": _first_commit,
     "growth": _growth,
+    "ablations": _ablations,
 }
 
 

@@ -26,7 +26,7 @@ from benchmarks.oracle import Tables, WrongFiguresError, check
 from benchmarks.peer import Peer
 from benchmarks.publish import publish
 from benchmarks.report import tables_of
-from benchmarks.site import LakeProcess, Site, site, wait_for
+from benchmarks.site import ROOT, LakeProcess, Site, site, wait_for
 from benchmarks.usage import Usage
 from bronze import tables as bronze
 from bronze.publisher import headers_of
@@ -142,6 +142,12 @@ def test_what_a_process_used_counts_on_when_it_has_ended_and_another_has_begun()
                 wait_for(lambda: bool(samples) and samples[-1].cpu_s >= wanted_s, "processor time", 30)  # noqa: B023
                 process.kill()
     assert all(a.cpu_s <= b.cpu_s for a, b in pairwise(samples))
+
+
+def test_every_optimisation_is_where_it_is_to_be_taken_out() -> None:
+    # In a process of its own, which is of no use afterwards.
+    script = "from benchmarks.without import OPTIMISATIONS\nfor each in OPTIMISATIONS.values():\n    each.take_out()"
+    subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True, timeout=60)
 
 
 @pytest.fixture(scope="module")
