@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Container, Sequence
+from collections.abc import Collection, Container, Iterator, Mapping, Sequence, Set
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
@@ -117,12 +117,16 @@ class _LookingBack(Container[BarKey]):
     """The trends that look back on given minutes, asked one by one: of two days of candles there are 345,600."""
 
     def __init__(self, minutes: Collection[BarKey]) -> None:
-        self._minutes = minutes
+        self._minutes_us: dict[tuple[str, str], set[int]] = {}
+        for venue, symbol, minute_us in minutes:
+            self._minutes_us.setdefault((venue, symbol), set()).add(minute_us)
 
     def __contains__(self, trend: object) -> bool:
-        return isinstance(trend, BarKey) and any(
-            trend._replace(minute_us=trend.minute_us - i * MINUTE_US) in self._minutes
-            for i in range(MINUTES_BEFORE + 1)
+        if not isinstance(trend, BarKey):
+            return False
+        minutes_us: Set[int] = self._minutes_us.get((trend.venue, trend.symbol), frozenset())
+        return not minutes_us.isdisjoint(
+            range(trend.minute_us - MINUTES_BEFORE * MINUTE_US, trend.minute_us + 1, MINUTE_US)
         )
 
 
@@ -138,15 +142,15 @@ def _write(
     """Write of the wanted keys what the table does not say already; return those whose row is new or changed."""
     time = table.key[-1]
     stored = lake.rows_between(table, time, _times(where))
-    found = _keys_of(computed, time)
-    now = _values_by_key(found, computed, values, wanted)
-    was = _values_by_key(_keys_of(stored, time), stored, values, wanted)
-    changed = {key for key in now.keys() & was.keys() if now[key] != was[key]}
+    now, was = _places(computed, time, wanted), _places(stored, time, wanted)
+    both = [key for key in now if key in was]
+    pairs = zip(both, _values_at(computed, now, both, values), _values_at(stored, was, both, values), strict=True)
+    changed = {key for key, value, stored_value in pairs if value != stored_value}
     new, gone = now.keys() - was.keys(), was.keys() - now.keys()
     written = in_order(new | changed)
     if not (written or gone):
         return []
-    rows = _rows(found, computed, written, changed)
+    rows = _rows(computed, now, written, changed)
     if changed or gone:
         lake.upsert(table, rows, txn, delete=keys_table(gone, time) if gone else None, within=_within(time, where))
     else:
@@ -154,23 +158,24 @@ def _write(
     return written
 
 
-def _values_by_key(
-    keys: Sequence[BarKey], rows: pa.Table, values: Sequence[str], wanted: Container[BarKey]
-) -> dict[BarKey, tuple[object, ...]]:
-    found = zip(keys, zip(*(rows[name].to_pylist() for name in values), strict=True), strict=True)
-    return {key: value for key, value in found if key in wanted}
-
-
-def _keys_of(rows: pa.Table, time: str) -> list[BarKey]:
+def _places(rows: pa.Table, time: str, wanted: Container[BarKey]) -> dict[BarKey, int]:
+    """Where the row of each wanted key is."""
     columns = (rows["venue"], rows["symbol"], rows[time].cast(pa.int64()))
-    return [BarKey(*key) for key in zip(*(column.to_pylist() for column in columns), strict=True)]
+    keys = map(BarKey._make, zip(*(column.to_pylist() for column in columns), strict=True))
+    return {key: place for place, key in enumerate(keys) if key in wanted}
+
+
+def _values_at(
+    rows: pa.Table, places: Mapping[BarKey, int], keys: Sequence[BarKey], values: Sequence[str]
+) -> Iterator[tuple[object, ...]]:
+    taken = rows.select(list(values)).take(pa.array([places[key] for key in keys], pa.int64()))
+    return zip(*(taken[name].to_pylist() for name in values), strict=True)
 
 
 def _rows(
-    keys: Sequence[BarKey], computed: pa.Table, written: Collection[BarKey], changed: Collection[BarKey]
+    computed: pa.Table, places: Mapping[BarKey, int], written: Collection[BarKey], changed: Collection[BarKey]
 ) -> pa.Table:
-    place = {key: number for number, key in enumerate(keys)}
-    taken = computed.take(pa.array([place[key] for key in written], pa.int64()))
+    taken = computed.take(pa.array([places[key] for key in written], pa.int64()))
     now = datetime.now(UTC)
     return taken.append_column("revised_at", pa.array([now if key in changed else None for key in written], _UTC))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from importlib import resources
 from typing import Any
 
@@ -50,6 +50,10 @@ class Symbols:
     ambiguous: frozenset[tuple[str, str]] = frozenset()
     listed: Mapping[tuple[str, str], Pair] = field(default_factory=dict)
 
+    @cached_property
+    def _binance_endings(self) -> tuple[tuple[str, str], ...]:
+        return tuple((quote, quote) for quote in self.binance_quotes)
+
     @property
     def contradicted(self) -> tuple[str, ...]:
         """Names of Binance that the venue lists otherwise than they would be split."""
@@ -67,11 +71,11 @@ class Symbols:
         """
         suffixes = self.bybit_suffixes if venue == _PERPETUALS else {}
         quotes = {quote: quote for quote in self.bybit_quotes if quote not in suffixes.values()}
-        return _split(name, {**suffixes, **quotes}.items())
+        return _split(name, tuple({**suffixes, **quotes}.items()))
 
     def by_text(self, name: str) -> Pair | None:
         """Split a name of Binance at the longest known quote, whatever the venue lists."""
-        return _split(name, zip(self.binance_quotes, self.binance_quotes, strict=True))
+        return _split(name, self._binance_endings)
 
     def of_coincap(self, base_slug: str, quote_slug: str) -> Pair | None:
         """Translate a pair of slugs like bitcoin, tether; None when one is unknown, or its ticker another's."""
@@ -100,7 +104,8 @@ def _in_dollars(ticker: str | None) -> Pair | None:
     return None if ticker is None else Pair(ticker, "USD")
 
 
-def _split(name: str, quotes: Iterable[tuple[str, str]]) -> Pair | None:
+@lru_cache(maxsize=20_000)  # a batch asks anew for each of its names
+def _split(name: str, quotes: tuple[tuple[str, str], ...]) -> Pair | None:
     """Split a name at the first ending that fits, longest first; each comes with the quote that it stands for."""
     for ending, quote in quotes:
         base = name.removesuffix(ending)
