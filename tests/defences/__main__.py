@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -25,6 +26,8 @@ RESULTS = REPO_ROOT / "benchmarks" / "results" / "defences.json"
 LIMIT_S = 1200
 _SET_UP = (".venv", ".jars")
 _NOT_COPIED = (".git", *_SET_UP, ".cryptolake", "__pycache__", ".mypy_cache", ".ruff_cache", ".hypothesis")
+_SAID_CHARS = 300
+_FAILURE = re.compile(r"^FAILED .*? - (.*)$", re.MULTILINE)  # of the short summary; an error of a fixture is none
 _TESTS_FAILED = 1  # pytest's exit code; others mean that it could not run them
 
 
@@ -70,10 +73,10 @@ def shown_without(removal: Removal, root: Path) -> dict[str, Any]:
     finally:
         for path, text in held.items():
             (root / path).write_text(text, encoding="utf-8")
-    failures = [line[1:].strip() for line in printed.splitlines() if line.startswith("E  ")]
+    failures = _FAILURE.findall(printed)
     return {
         "failed": code == _TESTS_FAILED and bool(failures),
-        "said": failures[0][:300] if failures else " ".join(printed.split())[-300:],
+        "said": failures[0][:_SAID_CHARS] if failures else " ".join(printed.split())[-_SAID_CHARS:],
         "duration_s": round(time.monotonic() - began_s),
         "day": datetime.now(UTC).date().isoformat(),
     }
@@ -94,9 +97,9 @@ def take_out(edit: Edit, root: Path) -> None:
 
 def run_test(removal: Removal, root: Path) -> tuple[int, str]:
     """The exit code of pytest, and what it printed."""
-    command = [sys.executable, "-m", "pytest", "-n", "0", "-x", "-q", "-p", "no:cacheprovider", removal.test]
+    command = [sys.executable, "-m", "pytest", "-n", "0", "-x", "-q", "-rf", "-p", "no:cacheprovider", removal.test]
     # Before what the environment has installed, which are the files of the working tree.
-    environment = os.environ | {"PYTHONPATH": str(root), "COLUMNS": "300"} | removal.environment
+    environment = os.environ | {"PYTHONPATH": str(root), "COLUMNS": "600"} | removal.environment
     ran = subprocess.run(
         command, cwd=root, env=environment, capture_output=True, text=True, check=False, timeout=LIMIT_S
     )

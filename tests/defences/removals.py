@@ -78,13 +78,10 @@ REMOVALS = (
     ),
     Removal(
         "tests/bronze/test_collecting.py::test_kill_9_between_any_two_steps_loses_no_trade",
-        "the spool gives up only what is acknowledged (`AckWindow.prefix` of bronze/ack_window.py)",
+        "a start sends what the spool holds and Kafka has not acknowledged (`Publisher` of bronze/publisher.py)",
         (
-            Edit(
-                "bronze/publisher.py",
-                "        self._spool.acknowledge(self._window.prefix)\n        if not found",
-                "        self._spool.acknowledge(self._next)\n        if not found",
-            ),
+            Edit("bronze/publisher.py", "AckWindow(spool.acked)", "AckWindow(spool.end)"),
+            Edit("bronze/publisher.py", "self._next = spool.acked", "self._next = spool.end"),
         ),
     ),
     Removal(
