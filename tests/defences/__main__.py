@@ -26,7 +26,8 @@ RESULTS = REPO_ROOT / "benchmarks" / "results" / "defences.json"
 LIMIT_S = 1200
 _SET_UP = (".venv", ".jars")
 _NOT_COPIED = (".git", *_SET_UP, ".cryptolake", "__pycache__", ".mypy_cache", ".ruff_cache", ".hypothesis")
-_SAID_CHARS = 300
+_SAID_CHARS, _SAID_LINES = 500, 6
+_EXPLAINED = re.compile(r"^E  (.*)$", re.MULTILINE)
 _FAILURE = re.compile(r"^FAILED .*? - (.*)$", re.MULTILINE)  # of the short summary; an error of a fixture is none
 _TESTS_FAILED = 1  # pytest's exit code; others mean that it could not run them
 
@@ -73,10 +74,13 @@ def shown_without(removal: Removal, root: Path) -> dict[str, Any]:
     finally:
         for path, text in held.items():
             (root / path).write_text(text, encoding="utf-8")
-    failures = _FAILURE.findall(printed)
+    failed = code == _TESTS_FAILED and bool(failures := _FAILURE.findall(printed))
+    said = (
+        " ".join((_EXPLAINED.findall(printed) or failures)[:_SAID_LINES]) if failed else printed.strip()[-_SAID_CHARS:]
+    )
     return {
-        "failed": code == _TESTS_FAILED and bool(failures),
-        "said": failures[0][:_SAID_CHARS] if failures else " ".join(printed.split())[-_SAID_CHARS:],
+        "failed": failed,
+        "said": " ".join(said.split())[:_SAID_CHARS],
         "duration_s": round(time.monotonic() - began_s),
         "day": datetime.now(UTC).date().isoformat(),
     }
