@@ -131,10 +131,12 @@ def owned(lake: Lake, pipeline: Pipeline) -> Iterator[None]:
         holder.stdout.readline()
         server = threading.Thread(target=serve)
         server.start()
-        yield
-        stop.set()
-        server.join()
-        holder.kill()
+        try:
+            yield
+        finally:
+            stop.set()
+            server.join()
+            holder.kill()
 
 
 @pytest.mark.experiment(
