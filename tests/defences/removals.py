@@ -39,8 +39,8 @@ WHOLE = {"CRYPTOLAKE_EXPERIMENTS": "all"}
 SENT_AGAIN = "records that come back are sent again from the spool (`Publisher._send_again` of bronze/publisher.py)"
 SEND_NOTHING_AGAIN = (Edit("bronze/publisher.py", "            self._send_again(producer)\n", ""),)
 SECOND_TRY = (
-    "what the broker did not take is tried again, by the producer (`open_producer`, bronze/kafka_client.py) and from the"
-    " spool (`Publisher._send_again`)"
+    "what the broker did not take is tried again, by the producer (`open_producer`, bronze/kafka_client.py) and out of"
+    " the spool (`Publisher._send_again`)"
 )
 NO_SECOND_TRY = (
     *SEND_NOTHING_AGAIN,
