@@ -27,7 +27,7 @@ LIMIT_S = 1200
 _SET_UP = (".venv", ".jars")
 _NOT_COPIED = (".git", *_SET_UP, ".cryptolake", "__pycache__", ".mypy_cache", ".ruff_cache", ".hypothesis")
 _SAID_CHARS, _SAID_LINES = 500, 6
-_EXPLAINED = re.compile(r"^E  (.*)$", re.MULTILINE)
+_EXPLAINED = re.compile(r"^[>E]  (.*)$", re.MULTILINE)  # the line that failed, and what pytest says of it
 _FAILURE = re.compile(r"^FAILED .*? - (.*)$", re.MULTILINE)  # of the short summary; an error of a fixture is none
 _TESTS_FAILED = 1  # pytest's exit code; others mean that it could not run them
 
