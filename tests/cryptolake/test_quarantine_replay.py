@@ -148,6 +148,7 @@ def test_beside_a_running_owner_it_is_done_between_two_batches_and_corrects_bars
     bronze: Bronze, broker: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     lake = bronze.lake
+    replay_alone(lake, Selection())  # one row contradicts silver and stays; the test above may have come this far
     pipeline = Pipeline(lake, broker)
     pipeline.drain()
     quarantine(bronze, [trade(21, 1, "20"), trade(22, 0, "30")])
