@@ -16,7 +16,7 @@ from cryptolake.commands import backfill, data, models, processes, quarantine, r
 from cryptolake.commands.demo import demo
 from cryptolake.commands.options import Options
 from cryptolake.signals import interrupt_on_sigterm
-from lakehouse.errors import CryptolakeError
+from lakehouse.errors import CryptolakeError, JvmLostError
 
 DONE, FAILED, WRONG_USAGE = 0, 1, 2
 
@@ -70,11 +70,23 @@ def options(
 
 def main() -> None:
     """Run the command line and end the process with its exit code."""
-    sys.exit(execute(sys.argv[1:]))
+    try:
+        code = execute(sys.argv[1:])
+    except JvmLostError as error:
+        _say(str(error))
+        # Not by way of the interpreter's end: it would wait for a batch at work, or abort where that is in C++.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(FAILED)
+    sys.exit(code)
 
 
 def execute(arguments: list[str]) -> int:
-    """Run one command line and return its exit code; a user's mistake is one line on stderr, never a stack trace."""
+    """Run one command line and return its exit code; a user's mistake is one line on stderr, never a stack trace.
+
+    Raises:
+        JvmLostError: the process must end at once.
+    """
     interrupt_on_sigterm()
     try:
         code = app(args=arguments, prog_name="cryptolake", standalone_mode=False)
@@ -85,6 +97,8 @@ def execute(arguments: list[str]) -> int:
     except CryptolakeError as error:
         _say(str(error))
         return FAILED
+    except JvmLostError:
+        raise
     except (KeyboardInterrupt, typer.Abort):
         return _interrupted()
     except BrokenPipeError:

@@ -6,9 +6,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from py4j.protocol import Py4JNetworkError
+
 from bronze import tables as bronze_tables
 from cryptolake.pipeline import Pipeline
 from gold import tables as gold_tables
+from lakehouse.errors import JvmLostError
 from lakehouse.home import lake_folder
 from lakehouse.lake import Lake
 from lakehouse.lock import OwnerLock
@@ -26,7 +29,19 @@ def owned_lake(settings: Settings) -> Iterator[Lake]:
 
     Raises:
         LakeLockedError: another process owns the lake.
+        JvmLostError: Spark's JVM has ended; this process is to end at once.
     """
+    try:
+        with _owned(settings) as lake:
+            yield lake
+    except (Py4JNetworkError, ConnectionRefusedError) as error:
+        raise JvmLostError(
+            "Spark's JVM has ended (killed, or out of memory). Start again: what it was at is taken up from the tables."
+        ) from error
+
+
+@contextmanager
+def _owned(settings: Settings) -> Iterator[Lake]:
     spark = spark_session(settings)
     # On a platform the jobs keep to one run each and the catalog orders commits; a local disk has only this lock.
     lock = None if settings.lake.catalog else OwnerLock(spark, lake_folder(settings))

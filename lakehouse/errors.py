@@ -27,6 +27,10 @@ class LakeLockedError(CryptolakeError):
     """Another process owns the tables of this lake."""
 
 
+class JvmLostError(Exception):
+    """Spark's JVM has ended under its process, which must end at once: a batch at work in it has lost half its lock."""
+
+
 class SchemaMismatchError(CryptolakeError):
     """A frame does not have the columns of the table it is written to."""
 

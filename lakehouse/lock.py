@@ -1,10 +1,11 @@
-"""One JVM owns the lake's tables on a local disk, and itself holds the lock."""
+"""One process and its JVM own the lake's tables on a local disk, and each of the two holds a lock of its own."""
 
 from __future__ import annotations
 
+import fcntl
 import time
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from pyspark.sql import SparkSession
 
@@ -15,16 +16,20 @@ GRACE_S = 5.0
 
 
 class OwnerLock:
-    """The lake's lock, held by the JVM so that it is let go only when no JVM can write any more.
+    """The lake's lock, let go only when neither Python nor its JVM can write any more, whichever is killed first.
+
+    Python writes past Spark: a batch at work in it goes on for a moment when its JVM is gone, as the JVM does when
+    Python is.
 
     Args:
-        spark: the session whose JVM takes the lock.
+        spark: the session whose JVM takes one of the locks.
         lake_folder: the folder that holds the tables.
     """
 
     def __init__(self, spark: SparkSession, lake_folder: Path) -> None:
         self._jvm: Any = spark.sparkContext._jvm  # noqa: SLF001 - py4j is the only way to a lock of the JVM
         self._path = lake_folder / ".owner"
+        self._own: IO[str] | None = None
         self._file: Any = None
 
     def acquire(self) -> None:
@@ -35,14 +40,9 @@ class OwnerLock:
         """
         self._path.parent.mkdir(parents=True, exist_ok=True)
         deadline = time.monotonic() + GRACE_S
-        while True:
-            file = self._jvm.java.io.RandomAccessFile(str(self._path), "rw")
-            lock = file.getChannel().tryLock()
-            if lock is not None:
-                self._file = file
-                return
-            file.close()
+        while not self._taken():
             if time.monotonic() > deadline:
+                self.release()
                 raise LakeLockedError(
                     f"The lake in {self._path.parent} is owned by another process",
                     "Stop it (`cryptolake down`), or let it do the work.",
@@ -51,6 +51,31 @@ class OwnerLock:
 
     def release(self) -> None:
         """Let the lock go."""
+        if self._own is not None:
+            self._own.close()
+            self._own = None
         if self._file is not None:
             self._file.close()
             self._file = None
+
+    def _taken(self) -> bool:
+        self._own = self._own or _locked(self._path.with_name(".writer"))
+        if self._own is None:
+            return False
+        file = self._jvm.java.io.RandomAccessFile(str(self._path), "rw")
+        if file.getChannel().tryLock() is None:
+            file.close()
+            return False
+        self._file = file
+        return True
+
+
+def _locked(path: Path) -> IO[str] | None:
+    """The file, with a lock that goes with this process; None when another one has it."""
+    file = path.open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        return None
+    return file
