@@ -28,6 +28,7 @@ _SET_UP = (".venv", ".jars")
 _NOT_COPIED = (".git", *_SET_UP, ".cryptolake", "__pycache__", ".mypy_cache", ".ruff_cache", ".hypothesis")
 _SAID_CHARS, _SAID_LINES = 500, 6
 _EXPLAINED = re.compile(r"^[>E]  (.*)$", re.MULTILINE)  # the line that failed, and what pytest says of it
+_FOLDER = re.compile(re.escape(tempfile.gettempdir()) + r"[^\s'\",\])]*")  # of the copy, or of a test
 _FAILURE = re.compile(r"^FAILED .*? - (.*)$", re.MULTILINE)  # of the short summary; an error of a fixture is none
 _TESTS_FAILED = 1  # pytest's exit code; others mean that it could not run them
 
@@ -80,7 +81,7 @@ def shown_without(removal: Removal, root: Path) -> dict[str, Any]:
     )
     return {
         "failed": failed,
-        "said": " ".join(said.split())[:_SAID_CHARS],
+        "said": _FOLDER.sub("<folder>", " ".join(said.split()))[:_SAID_CHARS],
         "duration_s": round(time.monotonic() - began_s),
         "day": datetime.now(UTC).date().isoformat(),
     }
