@@ -19,7 +19,7 @@ from typing import Any
 
 from benchmarks.ablations import ablations
 from benchmarks.catch_up import IN_TURN, OURS, PEER, catch_up
-from benchmarks.first_commit import QUICK_COMPILER, first_commit
+from benchmarks.first_commit import BOTH_COMPILERS, first_commit
 from benchmarks.growth import growth
 from benchmarks.load import Load
 from benchmarks.machine import load_average, machine
@@ -78,7 +78,7 @@ def parts_of(plan: Plan) -> dict[str, Part]:
         "first_commit": lambda folder: {
             "ways": [
                 first_commit(folder / name, plan.starts, options)
-                for name, options in (("both", ""), ("quick", QUICK_COMPILER))
+                for name, options in (("quick", ""), ("both", BOTH_COMPILERS))
             ]
         },
         "growth": lambda folder: growth(folder, plan.growth_trades, measured=4 * plan.growth_trades),

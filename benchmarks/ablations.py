@@ -11,6 +11,7 @@ from benchmarks.load import Load
 from benchmarks.site import LakeProcess, Site, site
 from benchmarks.without import OPTIMISATIONS
 
+AGAIN = "again"  # with all of them once more: what two runs of the same differ by
 _SMALL = 1_000  # frames of a batch of a lake that has caught up
 
 
@@ -26,7 +27,7 @@ def ablations(folder: Path, trades: int, small_trades: int) -> dict[str, Any]:
     small = large.then(small_trades)
     with site(folder) as at:
         published_in(at, large)
-        carriers = {name: _carried(at, name, [large], trades // 4) for name in ("", *OPTIMISATIONS)}
+        carriers = {name: _carried(at, name, [large], trades // 4) for name in ("", *OPTIMISATIONS, AGAIN)}
         published_in(at, small)
         cases = [
             {"name": name, "large": large_run, "small": _carried(at, name, [large, small], _SMALL)}
@@ -41,7 +42,7 @@ def _carried(at: Site, name: str, loads: list[Load], batch: int) -> dict[str, An
 
 
 def _without(lake: LakeProcess, name: str) -> LakeProcess:
-    if name:
+    if name in OPTIMISATIONS:
         lake.command[:1] = ["benchmarks.without", name]
         lake.variables |= OPTIMISATIONS[name].variables
     return lake

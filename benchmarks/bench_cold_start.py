@@ -4,7 +4,7 @@ A session, all tables, then two days of one-minute candles of 20 symbols (57,600
 minutes made of them: what a lake has done before the demo's first bar is seen. Arguments like
 spark.databricks.delta.incrementalCommit.enabled=true change the session, to see what a line of it gives.
 
-JDK_JAVA_OPTIONS=-XX:TieredStopAtLevel=1 gives the quick compiler of the demo and the tests.
+CRYPTOLAKE__SPARK__JAVA_OPTIONS=-XX:ReservedCodeCacheSize=240m gives the JVM both of its compilers.
 """
 
 from __future__ import annotations

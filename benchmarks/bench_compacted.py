@@ -3,7 +3,7 @@
 What a start of the lake's process reads, before and after; and the upkeep itself beside delta-rs's own compaction and
 Spark's OPTIMIZE of the same table: how long it takes, and how long nothing else can be done meanwhile.
 
-JDK_JAVA_OPTIONS=-XX:TieredStopAtLevel=1 gives the quick compiler of the demo.
+CRYPTOLAKE__SPARK__JAVA_OPTIONS=-XX:ReservedCodeCacheSize=240m gives the JVM both of its compilers.
 """
 
 from __future__ import annotations

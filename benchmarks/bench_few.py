@@ -3,7 +3,7 @@
 A batch is of Binance trades, one in ten of CoinCap instead and one in a hundred malformed, each frame new. Every size
 is refined by both ways in turn, after rounds that warm Spark up; then 200 rows are appended to bronze by both ways.
 
-JDK_JAVA_OPTIONS=-XX:TieredStopAtLevel=1 gives the quick compiler of the demo.
+CRYPTOLAKE__SPARK__JAVA_OPTIONS=-XX:ReservedCodeCacheSize=240m gives the JVM both of its compilers.
 """
 
 from __future__ import annotations

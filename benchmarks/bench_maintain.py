@@ -7,7 +7,7 @@ day: a table that gets a commit every 1.65 s, 52,364 a day, run so many times fa
 shortened alike; it ends after --minutes, and says how far it came. What there is of files and bytes must not grow.
 
 Rows and marks are counted before anything is printed. Results are printed, and written to benchmarks/results/.
-JDK_JAVA_OPTIONS=-XX:TieredStopAtLevel=1 gives the quick compiler of the demo.
+CRYPTOLAKE__SPARK__JAVA_OPTIONS=-XX:ReservedCodeCacheSize=240m gives the JVM both of its compilers.
 """
 
 from __future__ import annotations

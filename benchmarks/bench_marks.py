@@ -4,7 +4,7 @@ none: rows alone; note: with all marks of the table in the commit's user metadat
 with the mark as a transaction of Delta's, which makes Delta compute the whole state of the table for a question that
 the lake has answered already.
 
-JDK_JAVA_OPTIONS=-XX:TieredStopAtLevel=1 gives the quick compiler of the demo and the tests.
+CRYPTOLAKE__SPARK__JAVA_OPTIONS=-XX:ReservedCodeCacheSize=240m gives the JVM both of its compilers.
 """
 
 from __future__ import annotations

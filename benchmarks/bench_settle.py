@@ -4,7 +4,7 @@ A small batch closes a minute of two symbols, as on a quiet market; a large one 
 catch-up brings. The medians leave out the first batches, in which Spark still warms up.
 Arguments like spark.sql.constraintPropagation.enabled=true change the session, to see what a line of it gives.
 
-JDK_JAVA_OPTIONS=-XX:TieredStopAtLevel=1 gives the quick compiler of the demo and the tests.
+CRYPTOLAKE__SPARK__JAVA_OPTIONS=-XX:ReservedCodeCacheSize=240m gives the JVM both of its compilers.
 """
 
 from __future__ import annotations

@@ -115,11 +115,13 @@ def _recovery(part: Mapping[str, Any]) -> str:
 
 def _first_commit(part: Mapping[str, Any]) -> str:
     rows = [
-        [way["java_options"] or "none", _spread([run["seconds"] for run in way["runs"]]),
-         _spread([run["cpu_s"] for run in way["runs"]])]
+        [
+            "both" if way["java_options"] else "the quick one alone, as it is",
+            *(_spread([run[name] for run in way["runs"]]) for name in ("seconds", "cpu_s")),
+        ]
         for way in part["ways"]
-    ]  # fmt: skip
-    head = ("Java options", "seconds", "cpu-s of all processes")
+    ]
+    head = ("compilers of the JVMs", "seconds", "cpu-s of all processes")
     return _section("`cryptolake up` to the first rows in bronze", head, rows)
 
 
@@ -143,7 +145,7 @@ def _ablations(part: Mapping[str, Any]) -> str:
     names = ("large_frames_per_s", "large_cpu_s_per_million", "small_s", "small_cpu_s")
     rows = [
         [
-            case["what"] or "with all of them",
+            case["what"] or ("with all of them" if case is base else "with all of them, once more"),
             case["otherwise"],
             *(
                 f"{case[name]:,g} (x {case[name] / base[name]:.2f})" if case["name"] else f"{case[name]:,g}"

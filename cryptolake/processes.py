@@ -22,8 +22,6 @@ def home_processes(
     settings: Settings,
     kind: Kind,
     simulator_arguments: Mapping[str, str] | None = None,
-    *,
-    java_options: str = "",
 ) -> list[ChildSpec]:
     """List the processes of a home: broker, lake, collectors, back-fill, and the simulator when it is simulated.
 
@@ -31,13 +29,10 @@ def home_processes(
         settings: the home.
         kind: what the home holds.
         simulator_arguments: options for the simulator beyond where its files are.
-        java_options: for the JVMs of broker and lake.
     """
-    java = {"JDK_JAVA_OPTIONS": f"{os.environ.get('JDK_JAVA_OPTIONS', '')} {java_options}".strip()}
     lake = ChildSpec(
         name="lake",
         command=cryptolake_command(settings, "run"),
-        environment=lambda: java,
         ready=_told(settings, "lake"),
         stage=_LAKE,
         patience_s=settings.supervisor.lake_stop_s,
@@ -46,7 +41,7 @@ def home_processes(
     asking = [*(collector(settings, source) for source in SOURCES), gap_backfill(settings)]
     specs = [lake, *asking]
     if not settings.kafka.bootstrap_servers:
-        specs.insert(0, replace(_broker(settings), environment=lambda: java))
+        specs.insert(0, _broker(settings))
     if kind == "simulated":
         simulated = simulator(settings, simulator_arguments or {})
         specs = [simulated, *(_on_simulator(settings, spec) if spec in asking else spec for spec in specs)]

@@ -49,7 +49,7 @@ def spark_session(settings: Settings, extra: Mapping[str, str] | None = None) ->
     """Start Spark with Delta and Kafka from the locked jars, on loopback, in UTC.
 
     Args:
-        settings: home, master and memory.
+        settings: home, master, memory and options of the JVM.
         extra: further configuration of one process, e.g. the Thrift server's port.
 
     Raises:
@@ -71,7 +71,8 @@ def spark_session(settings: Settings, extra: Mapping[str, str] | None = None) ->
         .config("spark.driver.memory", settings.spark.driver_memory)
         .config(
             "spark.driver.extraJavaOptions",
-            "-Duser.timezone=UTC -Djdk.lang.Process.launchMechanism=VFORK -XX:+UseSerialGC"
+            f"{settings.spark.java_options} -Duser.timezone=UTC"
+            " -Djdk.lang.Process.launchMechanism=VFORK -XX:+UseSerialGC"
             f" -Djava.io.tmpdir={local_dir} -Dderby.stream.error.file={local_dir}/derby.log",
         )
         .config("spark.local.dir", str(local_dir))

@@ -31,8 +31,10 @@ def serve(settings: Settings, stop: threading.Event, ready: Callable[[int], None
         CryptolakeError: there is no lake yet, or the port is taken.
     """
     port = _free_port(port or settings.serving.thrift_port)
+    # Queries of tools are long and go over whole tables: here the JVM's slower compiler pays.
+    patient = settings.spark.model_copy(update={"java_options": ""})
     spark = spark_session(
-        settings,
+        settings.model_copy(update={"spark": patient}),
         {
             "spark.hadoop.hive.server2.thrift.port": str(port),
             "spark.hadoop.hive.server2.thrift.bind.host": HOST,

@@ -23,9 +23,8 @@ pytest_plugins = ["experiments"]
 REPO_ROOT = Path(__file__).resolve().parents[1]
 _names = count(1)
 
-# Spark's JVM would spend most of its minutes here on compiling: with the quick compiler alone the tests of aggregate,
-# refine, bars and trends take 64 instead of 93 s, the processes that tests start live for a minute or less.
-# Its code cache is 48 MiB by default, which Spark fills in ten minutes.
+# What the settings give Spark's JVM also for the Thrift server, which lives longer than a test: with the quick compiler
+# alone the tests of aggregate, refine, bars and trends take 64 instead of 93 s.
 os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m")
 
 # Plans are interpreted, unless a test asks for `compiled` ones: what code a plan becomes matters to the exactness of

@@ -83,6 +83,7 @@ def broker_command(kafka: KafkaSettings, files: BrokerFiles) -> list[str]:
         "-XX:+UseSerialGC",  # two cores are shared with Spark
         "-XX:+ExitOnOutOfMemoryError",
         "-Djava.awt.headless=true",
+        *kafka.broker_java_options.split(),
         *_log_options(files),
     ]
     return [*java_command(*options), "kafka.Kafka", str(files.properties)]

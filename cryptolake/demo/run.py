@@ -49,8 +49,7 @@ def run_demo(settings: Settings, *, seconds: float | None, retrain: bool, consol
     _check_setup()
     log_to(settings.home / "logs" / "supervisor.log")
     take_home(settings, "simulated")
-    java_options = settings.demo.java_options
-    processes = home_processes(settings, "simulated", _market_options(settings), java_options=java_options)
+    processes = home_processes(settings, "simulated", _market_options(settings))
     later = [spec for spec in processes if spec.name in _LATER]
     supervisor = Supervisor(settings, [spec for spec in processes if spec not in later])
     lag = Lag(settings, settings.demo.read_every_s)

@@ -24,6 +24,7 @@ class KafkaSettings(Section):
     retention_bytes: int
     segment_bytes: int
     broker_heap_mb: int
+    broker_java_options: str
     broker_start_timeout_s: float
     broker_stop_timeout_s: float
     accept_recreated_topics: tuple[str, ...]

@@ -48,6 +48,7 @@ class SparkSettings(Section):
 
     master: str
     driver_memory: str
+    java_options: str
     log_level: str
 
 

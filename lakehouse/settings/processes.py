@@ -30,7 +30,6 @@ class DemoSettings(Section):
     tickers_every_s: float
     prices_every_s: float
     market_caps_every_s: float
-    java_options: str
     refresh_s: float
     read_every_s: float
     plain_every_s: float
