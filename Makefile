@@ -22,7 +22,7 @@ test: ## set up and run the tests
 
 EXPERIMENTS ?= all
 
-experiments: ## the whole matrix of docs/reliability.md and its report (an hour); EXPERIMENTS="1 17" does some anew
+experiments: ## the whole matrix of docs/reliability.md and its report (40 minutes); EXPERIMENTS="1 17" does some anew
 	@sh scripts/setup.sh dev
 	CRYPTOLAKE_EXPERIMENTS="$(EXPERIMENTS)" $(BIN)/python -m pytest -n 0 -s --session-timeout=4500
 
