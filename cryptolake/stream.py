@@ -40,6 +40,7 @@ def start_stream(
         .option("failOnDataLoss", "true")
         .option("includeHeaders", "true")
         .option("maxOffsetsPerTrigger", settings.lake.max_offsets_per_trigger)
+        .option("maxRecordsPerPartition", settings.lake.records_per_task)
         # A consumer asks ahead, and the broker keeps a question this long when there is nothing new; the next batch has
         # to wait for it, in every partition: with the default of 500 ms more than 4 s for 18 partitions.
         .option("kafka.fetch.max.wait.ms", "10")

@@ -32,6 +32,7 @@ class LakeSettings(Section):
     drain_versions: int
     trigger_interval_ms: int
     max_offsets_per_trigger: int
+    records_per_task: int
     rows_per_file: int
     replay_rows: int
     replay_bytes: int
