@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from lock_holder import held
 from pyspark.sql import SparkSession
 
 from cryptolake.audit.run import audit
@@ -115,20 +116,13 @@ def test_killed_between_its_writes_and_given_again_it_loses_and_doubles_nothing(
 @contextmanager
 def owned(lake: Lake, pipeline: Pipeline) -> Iterator[None]:
     """Have a lake that another process owns, and serve its inbox as that process does."""
-    path = lake.settings.home / "lake" / ".owner"
-    path.touch()
-    code = "import fcntl, sys; f = open(sys.argv[1], 'r+'); fcntl.lockf(f, fcntl.LOCK_EX); print(flush=True); input()"
     stop = threading.Event()
 
     def serve() -> None:
         while not stop.wait(0.05):
             Inbox(lake.settings.home).serve(owner_handlers(lake, pipeline))
 
-    with subprocess.Popen(
-        [sys.executable, "-c", code, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as holder:
-        assert holder.stdout is not None
-        holder.stdout.readline()
+    with held(lake.settings.home / "lake" / ".owner"):
         server = threading.Thread(target=serve)
         server.start()
         try:
@@ -136,7 +130,6 @@ def owned(lake: Lake, pipeline: Pipeline) -> Iterator[None]:
         finally:
             stop.set()
             server.join()
-            holder.kill()
 
 
 @pytest.mark.experiment(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import threading
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lock_holder import held
 
 from cryptolake.requests import Inbox, OwnerGoneError, RequestError, lake_owned
 from cryptolake.waiting import wait_until
@@ -127,13 +127,6 @@ def test_a_lake_is_owned_while_another_process_holds_its_lock(settings: Settings
     path.parent.mkdir(parents=True)
     path.touch()
     assert not lake_owned(settings)
-    # Java's FileChannel.tryLock takes this kind of lock.
-    code = "import fcntl, sys; f = open(sys.argv[1], 'r+'); fcntl.lockf(f, fcntl.LOCK_EX); print(flush=True); input()"
-    with subprocess.Popen(
-        [sys.executable, "-c", code, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=dict(os.environ)
-    ) as holder:
-        assert holder.stdout is not None
-        holder.stdout.readline()
+    with held(path):
         assert lake_owned(settings)
-        holder.kill()
     assert not lake_owned(settings)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from lock_holder import held
 from pyspark.sql import SparkSession
 
 from lakehouse import lock as lock_module
@@ -17,21 +16,6 @@ from lakehouse.lock import OwnerLock
 
 # How the two halves are held: by Java's FileChannel.tryLock, and by the process that writes past Spark.
 JVM, PYTHON = ("lockf", ".owner"), ("flock", ".writer")
-
-
-@contextmanager
-def held(path: Path, how: str) -> Iterator[None]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    code = f"import fcntl, sys; f = open(sys.argv[1], 'w'); fcntl.{how}(f, fcntl.LOCK_EX); print(flush=True); input()"
-    with subprocess.Popen(
-        [sys.executable, "-c", code, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as holder:
-        assert holder.stdout is not None
-        holder.stdout.readline()
-        try:
-            yield
-        finally:
-            holder.kill()
 
 
 @pytest.mark.parametrize("half", [JVM, PYTHON], ids=["its JVM lives on", "its Python lives on"])
