@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from pathlib import Path
 
 from lakehouse.errors import CryptolakeError
+from lakehouse.file_lock import taken
 
 
 class SpoolInUseError(CryptolakeError):
@@ -25,14 +25,12 @@ class Lease:
 
     def __init__(self, folder: Path) -> None:
         self._descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not taken(self._descriptor):
             holder = os.pread(self._descriptor, 20, 0).decode(errors="replace").strip()
             os.close(self._descriptor)
             raise SpoolInUseError(
                 f"Another process (pid {holder or 'unknown'}) uses {folder}", "Stop it first, or let it do the work."
-            ) from None
+            )
         os.ftruncate(self._descriptor, 0)
         os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
 

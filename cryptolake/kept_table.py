@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +10,7 @@ from deltalake import DeltaTable
 
 from cryptolake.waiting import wait_until
 from lakehouse.errors import LakeLockedError
+from lakehouse.file_lock import taken
 from lakehouse.home import lake_folder
 from lakehouse.local_tables import create
 from lakehouse.settings import Settings
@@ -46,16 +46,8 @@ def keep_few_files(table: DeltaTable, most: int) -> None:
 def _one_writer(folder: Path, timeout_s: float) -> Iterator[None]:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with (folder.parent / f".{folder.name}.lock").open("w") as lock:
-        if not wait_until(lambda: _taken(lock.fileno()), timeout_s):
+        if not wait_until(lambda: taken(lock.fileno()), timeout_s):
             raise LakeLockedError(
                 f"Another check has been writing {folder} for more than {timeout_s:.0f} s", "Check again later."
             )
         yield  # closing the file lets go
-
-
-def _taken(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

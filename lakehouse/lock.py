@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import time
 from pathlib import Path
 from typing import IO, Any
@@ -10,6 +9,7 @@ from typing import IO, Any
 from pyspark.sql import SparkSession
 
 from lakehouse.errors import LakeLockedError
+from lakehouse.file_lock import taken
 
 # A JVM may outlive its Python parent by half a second.
 GRACE_S = 5.0
@@ -73,9 +73,7 @@ class OwnerLock:
 def _locked(path: Path) -> IO[str] | None:
     """The file, with a lock that goes with this process; None when another one has it."""
     file = path.open("w")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        file.close()
-        return None
-    return file
+    if taken(file.fileno()):
+        return file
+    file.close()
+    return None

@@ -9,6 +9,8 @@ import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from lakehouse.file_lock import taken
+
 
 @dataclass(frozen=True)
 class RunningBroker:
@@ -46,9 +48,7 @@ class BrokerFiles:
     def take_lock(self) -> int | None:
         """Return the descriptor of the lock, inheritable, or None when a broker of this home lives."""
         descriptor = os.open(self._lock, os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not taken(descriptor):
             os.close(descriptor)
             return None
         self._state.unlink(missing_ok=True)
