@@ -6,10 +6,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from importlib import resources
-from typing import Any
+from typing import Any, TypeAlias
 
 import yaml
 
+Endings: TypeAlias = tuple[tuple[str, str], ...]  # of names, each with the quote that it stands for
 UNKNOWN = "unknown_symbol"
 AMBIGUOUS = "ambiguous_symbol"
 _PERPETUALS = "bybit-linear"  # the market whose names may end otherwise than with their quote
@@ -51,8 +52,18 @@ class Symbols:
     listed: Mapping[tuple[str, str], Pair] = field(default_factory=dict)
 
     @cached_property
-    def _binance_endings(self) -> tuple[tuple[str, str], ...]:
+    def _binance_endings(self) -> Endings:
         return tuple((quote, quote) for quote in self.binance_quotes)
+
+    @cached_property
+    def _bybit_endings(self) -> Endings:
+        return tuple((quote, quote) for quote in self.bybit_quotes)
+
+    @cached_property
+    def _perpetual_endings(self) -> Endings:
+        stood_for = self.bybit_suffixes.values()
+        quotes = {quote: quote for quote in self.bybit_quotes if quote not in stood_for}
+        return tuple({**self.bybit_suffixes, **quotes}.items())
 
     @property
     def contradicted(self) -> tuple[str, ...]:
@@ -69,9 +80,7 @@ class Symbols:
 
         Where an ending stands for a quote, no name ends with that quote itself: the two would be one symbol.
         """
-        suffixes = self.bybit_suffixes if venue == _PERPETUALS else {}
-        quotes = {quote: quote for quote in self.bybit_quotes if quote not in suffixes.values()}
-        return _split(name, tuple({**suffixes, **quotes}.items()))
+        return _split(name, self._perpetual_endings if venue == _PERPETUALS else self._bybit_endings)
 
     def by_text(self, name: str) -> Pair | None:
         """Split a name of Binance at the longest known quote, whatever the venue lists."""
@@ -105,7 +114,7 @@ def _in_dollars(ticker: str | None) -> Pair | None:
 
 
 @lru_cache(maxsize=20_000)  # a batch asks anew for each of its names
-def _split(name: str, quotes: tuple[tuple[str, str], ...]) -> Pair | None:
+def _split(name: str, quotes: Endings) -> Pair | None:
     """Split a name at the first ending that fits, longest first; each comes with the quote that it stands for."""
     for ending, quote in quotes:
         base = name.removesuffix(ending)
