@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmarks.catch_up import carried, published_in
 from benchmarks.load import Load
-from benchmarks.site import LakeProcess, Site, site
+from benchmarks.site import Site, site
 from benchmarks.without import OPTIMISATIONS
 
 AGAIN = "again"  # with all of them once more: what two runs of the same differ by
@@ -38,14 +38,9 @@ def ablations(folder: Path, trades: int, small_trades: int) -> dict[str, Any]:
 
 def _carried(at: Site, name: str, loads: list[Load], batch: int) -> dict[str, Any]:
     lake = at.lake(name or "all", CRYPTOLAKE__LAKE__MAX_OFFSETS_PER_TRIGGER=str(batch))
-    return carried(at, _without(lake, name), loads)
-
-
-def _without(lake: LakeProcess, name: str) -> LakeProcess:
     if name in OPTIMISATIONS:
         lake.command[:1] = ["benchmarks.without", name]
-        lake.variables |= OPTIMISATIONS[name].variables
-    return lake
+    return carried(at, lake, loads)
 
 
 def _told(case: Mapping[str, Any]) -> dict[str, Any]:
