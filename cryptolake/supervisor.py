@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import signal
@@ -22,6 +21,7 @@ from cryptolake.process_id import ProcessId, own_process_id
 from cryptolake.run_files import read_json, run_file, write_json
 from cryptolake.waiting import wait_until
 from lakehouse.errors import CryptolakeError
+from lakehouse.file_lock import taken
 from lakehouse.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -210,12 +210,10 @@ def _take_lock(settings: Settings) -> IO[str]:
     path = settings.home.resolve() / "run" / "supervisor.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = path.open("w")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    if not taken(lock.fileno()):
         lock.close()
         pid = read_json(run_file(settings, "supervisor")).get("pid", "unknown")
         raise SupervisorError(
             f"The home {settings.home} runs already (pid {pid})", "Stop it with Ctrl-C there or `cryptolake down`."
-        ) from None
+        )
     return lock

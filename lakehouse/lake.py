@@ -85,7 +85,8 @@ class Lake(Reads):
 
     def _set_properties(self, table: Table) -> None:
         """Let a table that was made before, or under other settings, say of its upkeep what holds now."""
-        wanted = kept_properties(self.settings.maintenance)
+        kept = kept_properties(self.settings.maintenance)
+        wanted = {name: table.properties.get(name, value) for name, value in kept.items()}
         held = self._local.newest(self.path(table)).metadata().configuration
         if any(held.get(name) != value for name, value in wanted.items()):
             # Not by delta-rs, which makes of it a table that takes a reader of version 3.

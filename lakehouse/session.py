@@ -24,7 +24,6 @@ HOT_PATH_CONF: Mapping[str, str] = {
     "spark.sql.shuffle.partitions": "2",
     "spark.databricks.delta.snapshotPartitions": "2",
     "spark.databricks.delta.writeChecksumFile.enabled": "false",
-    "spark.databricks.delta.incrementalCommit.enabled": "false",  # works out what only such a file would hold
     # A step reads what it has missed however long the lake stood still: the upkeep deletes no file that it needs.
     "spark.databricks.delta.vacuum.enforceTimeTravelWithinDeletedFileRetentionDuration": "false",
     "spark.hadoop.fs.file.impl": "org.apache.hadoop.fs.RawLocalFileSystem",

@@ -68,7 +68,9 @@ class Tending(TendedTable):
             judged: says which compaction is worth it: `Worth.by_and_by` or `Worth.at_once`.
         """
         yield from self._compaction.steps(judged)
-        self._make_sure_of_marks_and_checkpoint()
+        self._make_sure_of_marks()
+        yield
+        self._make_sure_of_checkpoint()
         yield
         yield from self._cut_log()
         yield from self._delete_unneeded()
@@ -80,14 +82,18 @@ class Tending(TendedTable):
         in_log = [entry.stat().st_size for entry in os.scandir(self._folder / "_delta_log") if entry.is_file()]
         return Footprint(len(held), sum(held), len(on_disk), sum(on_disk), len(in_log), sum(in_log))
 
-    def _make_sure_of_marks_and_checkpoint(self) -> None:
-        """What a cut leaves must hold the marks, and be read without replaying thousands of commits."""
+    def _make_sure_of_marks(self) -> None:
+        """What a cut leaves must hold the marks."""
         with self._hold():
             newest = self._newest()
             if marks_in(newest.history(1)[0].get("userMetadata")) is None:
                 append(newest, contract_schema(self._table).empty_table(), self._lake.note(self._table))
-            if newest.version() - max(self._log.hinted_checkpoint(), 0) > 2 * self._limits.every_commits:
-                newest.create_checkpoint()
+
+    def _make_sure_of_checkpoint(self) -> None:
+        """Let the table be read without replaying more than some hundred commits; no batch need wait for it."""
+        newest = self._newest()
+        if newest.version() - max(self._log.hinted_checkpoint(), 0) >= self._limits.every_commits:
+            newest.create_checkpoint()
 
     def _cut_log(self) -> Iterator[None]:
         keep_after_s = time.time() - self._limits.keep_log_s

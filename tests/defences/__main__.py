@@ -9,6 +9,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -24,6 +25,7 @@ from defences.removals import REMOVALS, Edit, Removal
 REPO_ROOT = Path(__file__).resolve().parents[2]
 RESULTS = REPO_ROOT / "benchmarks" / "results" / "defences.json"
 LIMIT_S = 1200
+_TEAR_DOWN_S = 60
 _SET_UP = (".venv", ".jars")
 _NOT_COPIED = (".git", *_SET_UP, ".cryptolake", "__pycache__", ".mypy_cache", ".ruff_cache", ".hypothesis")
 _SAID_CHARS, _SAID_LINES = 500, 6
@@ -105,10 +107,30 @@ def run_test(removal: Removal, root: Path) -> tuple[int, str]:
     command = [sys.executable, "-m", "pytest", "-n", "0", "-x", "-q", "-rf", "-p", "no:cacheprovider", removal.test]
     # Before what the environment has installed, which are the files of the working tree.
     environment = os.environ | {"PYTHONPATH": str(root), "COLUMNS": "600"} | removal.environment
-    ran = subprocess.run(
-        command, cwd=root, env=environment, capture_output=True, text=True, check=False, timeout=LIMIT_S
-    )
-    return ran.returncode, ran.stdout + ran.stderr
+    with subprocess.Popen(
+        command,
+        cwd=root,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,  # Ctrl-C reaches us alone, and the test once, by us
+    ) as process:
+        try:
+            printed, _ = process.communicate(timeout=LIMIT_S)
+        finally:
+            if process.poll() is None:
+                stop(process)
+    return process.returncode, printed
+
+
+def stop(process: subprocess.Popen[str]) -> None:
+    """Have pytest end what the test has started: brokers and collectors in sessions of their own outlive a kill."""
+    process.send_signal(signal.SIGINT)
+    try:
+        process.communicate(timeout=_TEAR_DOWN_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
 
 
 if __name__ == "__main__":

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import duckdb
@@ -25,6 +26,7 @@ from lakehouse.maintenance.log_folder import LogFile, cut
 from lakehouse.maintenance.tending import Tending
 from lakehouse.marks import marks_in
 from lakehouse.settings import Settings
+from silver.tables import TRADES
 
 REPO_ROOT = Path(__file__).resolve().parents[2]
 KEYS = [str(number) for number in range(23)]
@@ -112,6 +114,20 @@ def test_a_table_of_before_is_told_what_is_kept_now(spark: SparkSession, setting
     assert table.metadata().configuration["delta.deletedFileRetentionDuration"] == "interval 120 seconds"
     assert table.protocol().min_reader_version == 1
     assert marks_in(table.history(1)[0]["userMetadata"]) == {STEP: 3}
+
+
+@pytest.mark.parametrize(("enabled", "by_writer"), [(True, 1), (False, 13)])
+def test_the_upkeep_makes_checkpoints_so_that_writers_need_not(
+    settings: Settings, enabled: bool, by_writer: int
+) -> None:
+    lake = made_by_hand(kept_for(settings, enabled=enabled, every_commits=2), TRADES)
+    log = lake.path(TRADES) / "_delta_log"
+    for number in range(25):
+        lake.append_rows(TRADES, pa.Table.from_pylist([trade(number)], contract_schema(TRADES)), Txn(STEP, number + 1))
+    assert len(list(log.glob("*.checkpoint.parquet"))) == by_writer  # of 25 commits: at the 20th, or at every second
+    for _ in Tending(lake, TRADES, nullcontext, lambda: 0).steps(Worth.at_once):
+        pass
+    assert json.loads((log / "_last_checkpoint").read_text())["version"] == lake.version(TRADES)
 
 
 def test_files_are_not_deleted_while_a_step_is_further_behind_than_they_are_kept(settings: Settings) -> None:
