@@ -2,7 +2,7 @@
 
 A session, all tables, then two days of one-minute candles of 20 symbols (57,600) refined, and bars of one and five
 minutes made of them: what a lake has done before the demo's first bar is seen. Arguments like
-spark.databricks.delta.incrementalCommit.enabled=true change the session, to see what a line of it gives.
+spark.sql.constraintPropagation.enabled=true change the session, to see what a line of it gives.
 
 CRYPTOLAKE__SPARK__JAVA_OPTIONS=-XX:ReservedCodeCacheSize=240m gives the JVM both of its compilers.
 """
