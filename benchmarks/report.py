@@ -14,6 +14,7 @@ from benchmarks.site import ROOT
 DOCUMENT = ROOT / "docs" / "performance.md"
 BEGIN, END = "<!-- figures: python -m benchmarks.report -->\n", "<!-- end of figures -->\n"
 _Rows = list[list[str]]
+_BATCHES_SHOWN, _FIRST_BATCHES = 8, 3  # of more batches the first ones, the median and the last are shown
 
 
 def text_of(measured: Mapping[str, Any]) -> str:
@@ -73,17 +74,23 @@ def _catch_up(part: Mapping[str, Any]) -> str:
         for who in dict.fromkeys(run["who"] for run in load["runs"]):
             runs = [run for run in load["runs"] if run["who"] == who]
             rows.append([f"{load['trades']:,}", who, *(_spread([run.get(name) for run in runs]) for name in names)])
-    notes = [_batches(run) for load in part["loads"] for run in load["runs"][:1]]
+    notes = [_batches(load["runs"][0], load["trades"]) for load in part["loads"]]
     return _section("Catch-up", head, rows) + "".join(notes)
 
 
-def _batches(run: Mapping[str, Any]) -> str:
-    head = ("batch", "frames", *dict.fromkeys(name for batch in run["batches"] for name in batch if name != "frames"))
+def _batches(run: Mapping[str, Any], trades: int) -> str:
+    batches = [(str(number), batch) for number, batch in enumerate(run["batches"])]
+    names = ("frames", *dict.fromkeys(name for _, batch in batches for name in batch if name != "frames"))
+    if len(batches) > _BATCHES_SHOWN:
+        alike = [batch for _, batch in batches[_FIRST_BATCHES:-1]]
+        middle = {name: median(batch.get(name, 0) for batch in alike) for name in names}
+        told = f"{_FIRST_BATCHES} to {len(batches) - 2}, median"
+        batches = [*batches[:_FIRST_BATCHES], (told, middle), batches[-1]]
     rows = [
-        [str(number), f"{batch['frames']:,}", *(f"{batch.get(name, 0):.1f} s" for name in head[2:])]
-        for number, batch in enumerate(run["batches"])
+        [number, f"{batch['frames']:,.0f}", *(f"{batch.get(name, 0):.1f} s" for name in names[1:])]
+        for number, batch in batches
     ]
-    return f"\nThe batches of the first run of ours:\n\n{_table(head, rows)}"
+    return f"\nThe batches of the first run of ours, {trades:,} trades:\n\n{_table(('batch', *names), rows)}"
 
 
 def _steady(part: Mapping[str, Any]) -> str:
