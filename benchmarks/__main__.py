@@ -1,8 +1,8 @@
 """Measure the whole way, ours beside a peer's: python -m benchmarks [PART ...], or `make bench`.
 
-Parts: catch_up, steady, recovery, first_commit, growth, ablations; all of them when none is named. BENCH=all adds the
-long ones, BENCH=tiny makes all of them small, to see that they work. Every part checks what came out before it tells a
-figure. The figures are printed and written to benchmarks/results/.
+Parts: catch_up, collector, steady, recovery, first_commit, growth, ablations; all of them when none is named.
+BENCH=all adds the long ones, BENCH=tiny makes all of them small, to see that they work. Every part checks what came out
+before it tells a figure. The figures are printed and written to benchmarks/results/.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Any
 
 from benchmarks.ablations import ablations
 from benchmarks.catch_up import IN_TURN, OURS, PEER, catch_up
+from benchmarks.collector import collector
 from benchmarks.first_commit import BOTH_COMPILERS, first_commit
 from benchmarks.growth import growth
 from benchmarks.load import Load
@@ -38,8 +39,9 @@ class Plan:
 
     Args:
         catch_up_trades: the backlogs, smallest first; only the first one A-B-B-A, greater ones A-B.
+        collected_per_s: trades of a venue, for its collector.
         rates_per_s: of the steady state.
-        phase_s: how long each of its phases takes.
+        phase_s: how long each of their phases takes.
         kills: of the lake.
         starts: first starts.
         growth_trades: what a lake holds before it grows.
@@ -47,6 +49,7 @@ class Plan:
     """
 
     catch_up_trades: tuple[int, ...] = (2_000_000,)
+    collected_per_s: tuple[int, ...] = (1_000, 5_000)
     rates_per_s: tuple[int, ...] = (1_000, 5_000)
     phase_s: float = 75
     kills: int = 2
@@ -57,8 +60,17 @@ class Plan:
 
 PLANS = {
     "": Plan(),
-    "all": Plan((2_000_000, 20_000_000), (1_000, 5_000, 20_000), kills=4, starts=4, growth_trades=200_000),
-    "tiny": Plan((20_000,), (200,), phase_s=70, kills=1, starts=1, growth_trades=5_000, ablated_trades=(8_000, 3_000)),
+    "all": Plan(
+        (2_000_000, 20_000_000),
+        (1_000, 5_000, 10_000),
+        (1_000, 5_000, 20_000),
+        kills=4,
+        starts=4,
+        growth_trades=200_000,
+    ),
+    "tiny": Plan(
+        (20_000,), (200,), (200,), phase_s=70, kills=1, starts=1, growth_trades=5_000, ablated_trades=(8_000, 3_000)
+    ),
 }
 
 
@@ -73,6 +85,7 @@ def parts_of(plan: Plan) -> dict[str, Part]:
 
     return {
         "catch_up": catch_ups,
+        "collector": lambda folder: collector(folder, plan.collected_per_s, plan.phase_s),
         "steady": lambda folder: {"programs": [steady(folder / who, who, phases) for who in (OURS, PEER)]},
         "recovery": lambda folder: recovery(folder, plan.kills),
         "first_commit": lambda folder: {

@@ -93,6 +93,23 @@ def _batches(run: Mapping[str, Any], trades: int) -> str:
     return f"\nThe batches of the first run of ours, {trades:,} trades:\n\n{_table(('batch', *names), rows)}"
 
 
+def _collector(part: Mapping[str, Any]) -> str:
+    head = (
+        *("trades/s", "in the collector p50 / p95 / p99", "in Kafka p50 / p95 / p99", "cores", "cpu-s/M", "peak MB"),
+        *("broker cores", "simulator cores"),
+    )
+    rows = [
+        [
+            f"{found['trades_per_s']:,}",
+            *(_latencies(found[name]) for name in ("received_s", "in_kafka_s")),
+            *(f"{found[name]:g}" for name in ("collector_cores", "cpu_s_per_million", "peak_rss_mb")),
+            *(f"{found[name]:g}" for name in ("broker_cores", "market_cores")),
+        ]
+        for found in part["rates"]
+    ]
+    return _section("The collector, from the venue's websocket to Kafka", head, rows)
+
+
 def _steady(part: Mapping[str, Any]) -> str:
     head = (
         *("trades/s", "late", "who", "trade p50 / p95 / p99", "bar p50 / p99", "cores", "cpu-s/M", "broker cores"),
@@ -105,7 +122,7 @@ def _steady(part: Mapping[str, Any]) -> str:
         rows.append(
             [
                 *(f"{phase['rate_per_s']:,}", "yes" if phase["late"] else "no", who),
-                " / ".join(f"{trade.get(name, 0):.2f}" for name in ("p50", "p95", "p99")) + " s",
+                _latencies(trade),
                 " / ".join(f"{bar[name]:.2f}" for name in ("p50", "p99")) + " s" if bar else "none closed",
                 *(f"{phase[name]:g}" for name in ("cores", "cpu_s_per_million", "broker_cores", "peak_rss_mb")),
                 *(f"{phase[name]:,}" for name in ("commits_per_million", "files_per_million")),
@@ -167,12 +184,17 @@ def _ablations(part: Mapping[str, Any]) -> str:
 
 _TEXTS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "catch_up": _catch_up,
+    "collector": _collector,
     "steady": _steady,
     "recovery": _recovery,
     "first_commit": _first_commit,
     "growth": _growth,
     "ablations": _ablations,
 }
+
+
+def _latencies(found: Mapping[str, float]) -> str:
+    return " / ".join(f"{found.get(name, 0):.2f}" for name in ("p50", "p95", "p99")) + " s"
 
 
 def _section(title: str, head: Sequence[str], rows: _Rows) -> str:

@@ -51,29 +51,27 @@ class Site:
         home = self.folder / name
         command = ["cryptolake", "--home", str(home), "run"]
         variables |= {"CRYPTOLAKE__KAFKA__BOOTSTRAP_SERVERS": self.bootstrap_servers}
-        return LakeProcess(command, home, Tables.of(home / "lake"), variables)
+        return LakeProcess(command, home, variables, tables=Tables.of(home / "lake"))
 
     def peer(self, name: str) -> Program:
         """The Python peer, not started."""
         lake = self.folder / name
         command = ["benchmarks.peer", self.bootstrap_servers, str(lake)]
-        return Program(command, lake, Tables.of(lake))
+        return Program(command, lake, tables=Tables.of(lake))
 
 
 @dataclass
-class Program:
-    """A process that carries the topic into tables; it can be ended and started again.
+class Process:
+    """A process that can be ended and started again.
 
     Args:
         command: a module of Python's and its arguments.
         folder: its own.
-        tables: what it writes.
         variables: for its environment.
     """
 
     command: list[str]
     folder: Path
-    tables: Tables
     variables: dict[str, str] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
     started_s: float = 0
@@ -87,11 +85,6 @@ class Program:
     def log(self) -> Path:
         """What it has said."""
         return self.folder.with_name(f"{self.folder.name}.log")
-
-    @property
-    def began_s(self) -> float:
-        """When it began to read the topic (seconds since 1970): it says so, before its first question to the broker."""
-        return float(_BEGAN.findall(self.log.read_text(encoding="utf-8"))[-1])
 
     def start(self, *arguments: str) -> None:
         """Start it."""
@@ -117,11 +110,6 @@ class Program:
         if code:
             raise RuntimeError(f"{self.folder.name} ended with {code}:\n{self.log.read_text()[-3000:]}")
 
-    def until_idle(self, timeout_s: float) -> None:
-        """Carry what is there, and end."""
-        self.start("--until-idle")
-        self.wait(timeout_s)
-
     def kill(self) -> None:
         """End it as `kill -9` does, with all that it has started."""
         if (pid := self.pid) is None or self.process is None:
@@ -139,6 +127,27 @@ class Program:
         with suppress(subprocess.TimeoutExpired):
             self.process.wait(timeout_s)
         self.kill()
+
+
+@dataclass
+class Program(Process):
+    """A process that carries the topic into tables.
+
+    Args:
+        tables: what it writes.
+    """
+
+    tables: Tables = field(kw_only=True)
+
+    @property
+    def began_s(self) -> float:
+        """When it began to read the topic (seconds since 1970): it says so, before its first question to the broker."""
+        return float(_BEGAN.findall(self.log.read_text(encoding="utf-8"))[-1])
+
+    def until_idle(self, timeout_s: float) -> None:
+        """Carry what is there, and end."""
+        self.start("--until-idle")
+        self.wait(timeout_s)
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import shutil
@@ -12,6 +13,7 @@ import time
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import pyarrow as pa
 import pytest
@@ -20,6 +22,7 @@ from kafka import KafkaProducer
 from pyspark.sql import SparkSession
 
 from benchmarks.catch_up import figures
+from benchmarks.collector import Arrivals, collector, compared
 from benchmarks.commits import appends, commits_of, latencies_s
 from benchmarks.load import TOPIC, Load
 from benchmarks.oracle import Tables, WrongFiguresError, check
@@ -188,6 +191,31 @@ def test_the_peer_takes_the_topic_as_a_process(published: Site) -> None:
     peer.until_idle(60)
     assert check([LOAD], peer.tables)["trades"] == LOAD.trades
     assert peer.began_s > peer.started_s
+
+
+def test_what_a_venue_says_is_timed_up_to_kafka_and_becomes_a_table(tmp_path: Path) -> None:
+    part = collector(tmp_path, [100], seconds=3, warm_up_s=2)
+    (found,) = part["rates"]
+    assert 0 < found["received_s"]["p50"] <= found["in_kafka_s"]["p50"]
+    assert found["compared"]["trades"] > found["trades_per_s"] * found["seconds"] > 100
+    assert found["cpu_s_per_million"] > 0
+    assert f"| {found['trades_per_s']:,} |" in tables_of({"collector": part})
+
+
+@pytest.mark.parametrize(
+    ("held", "told"), [({}, "1 of 1 trades are not in Kafka"), ({("B", 1): ("1", "3")}, "1 of 1 trades differ")]
+)
+def test_a_trade_that_is_not_in_kafka_or_another_one_there_has_no_time(
+    tmp_path: Path, held: dict[tuple[str, int], tuple[str, str]], told: str
+) -> None:
+    ledger = tmp_path / "ledger.jsonl"
+    row = {"symbol": "B", "id": 1, "price": "1", "quantity": "2", "event_time_us": 1}
+    ledger.write_text(json.dumps(row) + '\n{"symbol": "B", "id": 2, ')
+    arrivals = Arrivals(SimpleNamespace(poll=lambda **_: {}), trades=held)
+    with pytest.raises(WrongFiguresError, match=told):
+        compared(ledger, arrivals, until_s=1, timeout_s=0)
+    arrivals.trades[("B", 1)] = ("1", "2")
+    assert compared(ledger, arrivals, until_s=1, timeout_s=0) == 1
 
 
 def run_until_idle(spark: SparkSession, ours: LakeProcess, bootstrap_servers: str) -> None:
