@@ -49,10 +49,12 @@ class Arrivals:
     streamed: list[tuple[int, int, int]] = field(default_factory=list)
 
     def read(self) -> None:
-        """Take some of what has come since."""
-        for records in self.consumer.poll(timeout_ms=500, max_records=_READ_AT_ONCE).values():
-            for record in records:
-                self._take(record)
+        """Take what has come up to now."""
+        ends = self.consumer.end_offsets(self.consumer.assignment())
+        while any(self.consumer.position(part) < end for part, end in ends.items()):
+            for records in self.consumer.poll(timeout_ms=500, max_records=_READ_AT_ONCE).values():
+                for record in records:
+                    self._take(record)
 
     def _take(self, record: Any) -> None:
         said, headers = json.loads(record.value), dict(record.headers)

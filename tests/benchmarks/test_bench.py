@@ -211,7 +211,7 @@ def test_a_trade_that_is_not_in_kafka_or_another_one_there_has_no_time(
     ledger = tmp_path / "ledger.jsonl"
     row = {"symbol": "B", "id": 1, "price": "1", "quantity": "2", "event_time_us": 1}
     ledger.write_text(json.dumps(row) + '\n{"symbol": "B", "id": 2, ')
-    arrivals = Arrivals(SimpleNamespace(poll=lambda **_: {}), trades=held)
+    arrivals = Arrivals(SimpleNamespace(assignment=set, end_offsets=lambda _: {}), trades=held)
     with pytest.raises(WrongFiguresError, match=told):
         compared(ledger, arrivals, until_s=1, timeout_s=0)
     arrivals.trades[("B", 1)] = ("1", "2")
