@@ -27,7 +27,6 @@ from bronze.kafka_client import admin_client, client_config
 WARM_UP_S = 10.0
 _STARTED_S, _COMPLETE_S = 30.0, 120.0
 _READ_AT_ONCE = 10_000
-_PARTITIONS = 3
 Key = tuple[str, int]  # symbol and id
 Said = tuple[str, str]  # price and quantity
 
@@ -117,12 +116,13 @@ def _at_rate(folder: Path, rate: int, seconds: float, warm_up_s: float) -> dict[
 def _arrivals(at: Site) -> Iterator[Arrivals]:
     """A topic with the broker's times, and what comes into it."""
     admin = admin_client(at.settings, at.bootstrap_servers)
-    shape = {"num_partitions": _PARTITIONS, "configs": {"message.timestamp.type": "LogAppendTime"}}
+    partitions = at.settings.kafka.partitions
+    shape = {"num_partitions": partitions, "configs": {"message.timestamp.type": "LogAppendTime"}}
     admin.create_topics({TOPIC: shape})
     admin.wait_for_topics([TOPIC])
     admin.close()
     consumer = KafkaConsumer(**client_config(at.settings, at.bootstrap_servers), enable_auto_commit=False)
-    consumer.assign([TopicPartition(TOPIC, number) for number in range(_PARTITIONS)])
+    consumer.assign([TopicPartition(TOPIC, number) for number in range(partitions)])
     consumer.seek_to_beginning()
     try:
         yield Arrivals(consumer)
