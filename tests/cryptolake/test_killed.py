@@ -8,10 +8,12 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 from experiments import WHOLE as OF_THE_MATRIX
@@ -242,14 +244,14 @@ def test_nothing_is_lost_or_doubled_whatever_is_killed(tmp_path: Path, experimen
                 home.lake.await_death(60)
                 home.lake.start()
                 home.await_rows()
+        assert wait_until(lambda: much_was_traded(home.market.ledger()), 300, 1), "the market stands still"
         finish(home)
         results = audit(home.settings, home.market.ledger_path)
         assert [f"{r.name}: {r.examples}" for r in results if not r.passed] == []
         counted = {r.name: r.counted for r in results}
         print(counted)
-        # It holds of something: the faster the machine, the sooner all are killed and the fewer trades there were.
-        assert counted["ledger binance"] > 5_000
-        assert counted["ledger bybit"] > 200
+        assert counted["ledger binance"] > 10_000
+        assert counted["ledger bybit"] > 1000
         assert counted["silver.quarantine keys"] > 0
         experiment.note(f"{counted['ledger binance']:,} trades")
 
@@ -290,6 +292,12 @@ class Filled:
         elif self._since_s is None:
             self._since_s = time.monotonic()
         return self._since_s is not None and time.monotonic() - self._since_s > 8
+
+
+def much_was_traded(ledger: list[dict[str, Any]]) -> bool:
+    """Whether there is enough to lose: a fast machine is through with its kills after fewer trades."""
+    venues = Counter(row["venue"].partition("-")[0] for row in ledger)
+    return venues["binance"] > 10_000 and venues["bybit"] > 1_000
 
 
 def finish(home: Home) -> None:
